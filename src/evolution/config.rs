@@ -1,0 +1,74 @@
+//! The settings of a search, in one table, stored in every run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Fault, Result};
+
+/// How to search. Budgets count candidates and generations, never time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SearchConfig {
+    /// Individuals per generation.
+    pub population: usize,
+    /// Generations after the first population.
+    pub generations: usize,
+    /// Individuals that a tournament draws.
+    pub tournament: usize,
+    /// Best individuals that pass into the next generation unchanged.
+    pub elites: usize,
+    /// Share of children made by crossover; the rest is mutated.
+    pub crossover: f64,
+    /// Share of children drawn fresh from the grammar.
+    pub immigrants: f64,
+    /// Mean Dice that a word must be worth when individuals compete: 0.0002 is a tenth of the smallest difference
+    /// between good losses that twenty subjects can resolve.
+    pub toll_per_word: f64,
+    /// Largest random formula of the first population and among immigrants, in words.
+    pub random_size: usize,
+    /// Attempts at a child that is new before a random one is drawn instead.
+    pub attempts: usize,
+    /// `polarity`, or the path of a grammar file.
+    pub grammar: String,
+}
+
+impl Default for SearchConfig {
+    fn default() -> Self {
+        Self {
+            population: 12,
+            generations: 5,
+            tournament: 3,
+            elites: 2,
+            crossover: 0.15,
+            immigrants: 0.1,
+            toll_per_word: 0.0002,
+            random_size: 16,
+            attempts: 20,
+            grammar: "polarity".to_string(),
+        }
+    }
+}
+
+impl SearchConfig {
+    /// Whether a search can be made of it.
+    ///
+    /// # Errors
+    /// The first value out of its range.
+    pub fn check(&self) -> Result<()> {
+        let share = |value: f64| (0.0..=1.0).contains(&value);
+        let rows = [
+            ("search.population", self.population >= 2, "at least 2", self.population.to_string()),
+            ("search.tournament", self.tournament >= 1, "at least 1", self.tournament.to_string()),
+            ("search.elites", self.elites < self.population, "fewer than the population", self.elites.to_string()),
+            ("search.crossover", share(self.crossover), "0 to 1", self.crossover.to_string()),
+            ("search.immigrants", share(self.immigrants), "0 to 1", self.immigrants.to_string()),
+            ("search.toll_per_word", self.toll_per_word >= 0.0 && self.toll_per_word.is_finite(), "0 or more", self.toll_per_word.to_string()),
+            ("search.attempts", self.attempts >= 1, "at least 1", self.attempts.to_string()),
+        ];
+        match rows.iter().find(|(_, fine, _, _)| !fine) {
+            None => Ok(()),
+            Some((field, _, expected, found)) => {
+                Err(Fault::new("setting out of range").field(*field).expected(*expected).found(found))
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a training says about a loss, and who is asked.
+
+use serde::{Deserialize, Serialize};
+
+use crate::formula::Formula;
+
+/// The result of one proxy training: a value, also when it went wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It trained.
+    Trained(Score),
+    /// Loss or gradient ceased to be finite.
+    Diverged {
+        /// The optimiser step, from 0.
+        step: usize,
+    },
+    /// It could not be trained for a reason that is not its own (out of memory, a panic in a library).
+    Failed {
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// How good a network became, on whole validation volumes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Dice per case, in [0, 1], in the order of the evaluator's cases.
+    pub dice: Vec<f64>,
+    /// 95th percentile of the Hausdorff distance per case, in mm; the diagonal of the volume where nothing was found.
+    pub hd95_mm: Vec<f64>,
+}
+
+impl Score {
+    /// Mean Dice over the cases.
+    pub fn mean_dice(&self) -> f64 {
+        mean(&self.dice)
+    }
+
+    /// Mean HD95 over the cases, in mm.
+    pub fn mean_hd95_mm(&self) -> f64 {
+        mean(&self.hd95_mm)
+    }
+}
+
+impl Outcome {
+    /// The score, if there is one.
+    pub fn score(&self) -> Option<&Score> {
+        match self {
+            Self::Trained(score) => Some(score),
+            Self::Diverged { .. } | Self::Failed { .. } => None,
+        }
+    }
+
+    /// Mean Dice, or negative infinity: failures order below every finite score.
+    pub fn dice(&self) -> f64 {
+        self.score().map_or(f64::NEG_INFINITY, Score::mean_dice)
+    }
+}
+
+/// Trains losses. A result must be a function of the loss and of [`Evaluator::context`] alone: not of the order of the
+/// losses, of the number of threads or of the time.
+pub trait Evaluator {
+    /// Everything but the loss that decides a result, as a digest.
+    fn context(&self) -> String;
+
+    /// Trains each loss; `done` is told every result as soon as it is known and says whether to go on. After a no, the
+    /// trainings that have not begun are left out.
+    fn evaluate(&self, losses: &[Formula], done: &mut dyn FnMut(usize, Outcome) -> bool);
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}

@@ -1,0 +1,121 @@
+//! Formula to text: the s-expression that files hold, and infix and LaTeX for people.
+//!
+//! All three are folds over the table of words; only the s-expression can be read back.
+
+use std::fmt;
+
+use super::Formula;
+use super::word::{Op, Word, WordId};
+
+impl fmt::Display for Formula {
+    /// The s-expression. Constants are printed with the fewest digits that read back to the same number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.fold(|gene, below: &[String]| {
+            let word = gene.word.word();
+            match word.op {
+                Op::Number => number(gene.value),
+                Op::Parameter { .. } => format!("{}={}", word.name, number(gene.value)),
+                _ if below.is_empty() => word.name.to_string(),
+                _ => format!("({} {})", word.name, below.join(" ")),
+            }
+        }))
+    }
+}
+
+impl Formula {
+    /// The formula as people write it; parameters by name.
+    pub fn infix(&self) -> String {
+        self.typeset(|word| word.notation.infix, number)
+    }
+
+    /// The formula in LaTeX, mathematics mode; parameters by symbol.
+    pub fn latex(&self) -> String {
+        self.typeset(|word| word.notation.latex, |value| {
+            let text = number(value);
+            match text.split_once('e') {
+                Some((mantissa, exponent)) => format!(r"{mantissa} \cdot 10^{{{exponent}}}"),
+                None => text,
+            }
+        })
+    }
+
+    fn typeset(&self, template: impl Fn(&Word) -> &'static str, constant: impl Fn(f64) -> String) -> String {
+        let (text, _) = self.fold(|gene, below: &[(String, u8)]| {
+            let word = gene.word.word();
+            if gene.word == WordId::NUMBER {
+                // A negative number binds like a difference.
+                return (constant(gene.value), if gene.value < 0.0 { 1 } else { 9 });
+            }
+            (fill(template(word), below, word.notation.level), word.notation.level)
+        });
+        text
+    }
+}
+
+/// The shortest decimal text that reads back to the same bits; exponents only where zeros would pile up.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-4..1e6).contains(&size) { format!("{value:e}") } else { format!("{value}") }
+}
+
+/// Replaces the placeholders of a template (see [`super::word::Notation`]).
+fn fill(template: &str, arguments: &[(String, u8)], level: u8) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(start) = rest.find(['{', '[', '<']) {
+        let placeholder = &rest[start..];
+        let index = placeholder[1..].chars().next().and_then(|c| c.to_digit(10));
+        let (Some(index), Some('}' | ']' | '>')) = (index, placeholder.chars().nth(2)) else {
+            out.push_str(&rest[..=start]);
+            rest = &rest[start + 1..];
+            continue;
+        };
+        let (text, binds) = &arguments[index as usize];
+        let wrap = match &placeholder[..1] {
+            "{" => *binds < level,
+            "[" => *binds <= level,
+            _ => false,
+        };
+        out.push_str(&rest[..start]);
+        if wrap {
+            out.push_str(&format!("({text})"));
+        } else {
+            out.push_str(text);
+        }
+        rest = &rest[start + 3..];
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::formula::Formula;
+
+    fn formula(text: &str) -> Formula {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn text_reads_back_to_the_same_formula() {
+        for text in ["(mean (+ ce_fg ce_bg))", "(* -1e-7 (mean (^ tp 0.30000000000000004)))", "(ratio (sum tp) (* fp_weight=0.3 (sum fp)))"] {
+            assert_eq!(formula(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn infix_has_the_parentheses_it_needs_and_no_more() {
+        let infix = |text: &str| formula(text).infix();
+        assert_eq!(infix("(mean (* (+ 2 y) (+ ce_fg ce_bg)))"), "mean((2 + y)·(ce_fg + ce_bg))");
+        assert_eq!(infix("(mean (+ (* 2 fp) fn))"), "mean(2·fp + fn)");
+        assert_eq!(infix("(^ (ratio (mean tp) (mean fp)) 0.75)"), "(mean(fp) / (mean(tp) + mean(fp)))^0.75");
+        assert_eq!(infix("(- (mean tp) (- 1 (mean fp)))"), "mean(tp) - (1 - mean(fp))");
+    }
+
+    #[test]
+    fn latex_sets_ratios_as_fractions() {
+        assert_eq!(
+            formula("(ratio (+ (sum tp) smooth=1e-5) (* fp_weight=0.3 (sum fp)))").latex(),
+            r"\frac{w_{\mathrm{FP}} \, \textstyle\sum\left(\mathrm{FP}\right)}{\textstyle\sum\left(\mathrm{TP}\right) + s + w_{\mathrm{FP}} \, \textstyle\sum\left(\mathrm{FP}\right)}"
+        );
+    }
+}
