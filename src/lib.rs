@@ -1,10 +1,16 @@
 //! placeholder
+pub mod cli;
+pub mod data;
 pub mod evolution;
 pub mod fault;
 pub mod formula;
 pub mod grammar;
 pub mod losses;
+pub mod metrics;
+pub mod nn;
 pub mod notation;
 pub mod rng;
 pub mod run;
+pub mod stats;
+pub mod training;
 pub mod volume;

@@ -54,7 +54,12 @@ mod tests {
     #[test]
     fn the_numbers_of_a_stream_never_change() {
         let draw = |purpose, index, slot| stream(42, purpose, index, slot).random::<u64>();
-        let golden = [draw(Purpose::Weights, 0, 0), draw(Purpose::Batch, 0, 0), draw(Purpose::Batch, 1, 0), draw(Purpose::Batch, 0, 1)];
+        let golden = [
+            draw(Purpose::Weights, 0, 0),
+            draw(Purpose::Batch, 0, 0),
+            draw(Purpose::Batch, 1, 0),
+            draw(Purpose::Batch, 0, 1),
+        ];
         assert_eq!(golden, GOLDEN);
     }
 

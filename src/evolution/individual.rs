@@ -19,8 +19,6 @@ pub struct Individual {
     pub origin: Origin,
     /// The loss.
     pub formula: Formula,
-    /// What it does, apart from how it is written; the key of its training.
-    pub key: String,
     /// What its training gave.
     pub outcome: Outcome,
 }
@@ -65,7 +63,6 @@ pub(super) struct Entry {
     parents: Vec<u64>,
     origin: Origin,
     loss: String,
-    key: String,
     outcome: Outcome,
 }
 
@@ -77,7 +74,6 @@ impl From<&Individual> for Entry {
             parents: individual.parents.clone(),
             origin: individual.origin.clone(),
             loss: individual.formula.to_string(),
-            key: individual.key.clone(),
             outcome: individual.outcome.clone(),
         }
     }
@@ -94,7 +90,6 @@ impl TryFrom<Entry> for Individual {
             parents: entry.parents,
             origin: entry.origin,
             formula,
-            key: entry.key,
             outcome: entry.outcome,
         })
     }

@@ -15,7 +15,7 @@ mod pareto;
 mod population;
 mod select;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rand::RngExt;
@@ -29,6 +29,7 @@ pub use population::Population;
 
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
+use crate::formula::fingerprint::{SAME, distance};
 use crate::grammar::Grammar;
 use crate::losses::catalog::CATALOG;
 use crate::rng::{Purpose, stream};
@@ -104,8 +105,8 @@ pub enum StopReason {
 /// A finished training in `journal.jsonl`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Record {
-    key: String,
     context: String,
+    /// The canonical text: with the context, the key of the training.
     loss: String,
     outcome: Outcome,
 }
@@ -115,12 +116,14 @@ struct Unborn {
     parents: Vec<u64>,
     origin: Origin,
     formula: Formula,
+    /// The canonical text, by which results are found.
     key: String,
 }
 
 /// What breeding must not repeat, and what it threw away.
 struct Novelty {
-    known: BTreeSet<String>,
+    /// The directions of everybody who was ever trained.
+    known: Vec<Vec<f32>>,
     rejections: BTreeMap<Rejection, usize>,
     gates: Gates,
 }
@@ -128,8 +131,13 @@ struct Novelty {
 impl Novelty {
     /// The key of a candidate that is worth a training.
     fn admit(&mut self, formula: &Formula) -> Option<String> {
-        let verdict = self.gates.pass(formula).and_then(|key| {
-            if self.known.insert(key.clone()) { Ok(key) } else { Err(Rejection::Duplicate) }
+        let verdict = self.gates.pass(formula).and_then(|direction| {
+            let alike = |known: &Vec<f32>| distance(known, &direction) < SAME;
+            if self.known.iter().any(alike) {
+                return Err(Rejection::Duplicate);
+            }
+            self.known.push(direction);
+            Ok(formula.canonical().to_string())
         });
         verdict.map_err(|why| *self.rejections.entry(why).or_default() += 1).ok()
     }
@@ -182,15 +190,17 @@ impl Search<'_> {
                 .found(&other.context)
                 .hint("resume with the data and the processor kind of the run, or start a new run"));
         }
-        Ok(records.into_iter().map(|record| (record.key, record.outcome)).collect())
+        Ok(records.into_iter().map(|record| (record.loss, record.outcome)).collect())
     }
 
     /// Everybody who was ever trained is known, as are the rejections so far.
     fn novelty(&self, newest: Option<&Population>) -> Novelty {
+        let gates = Gates::default();
+        let everybody = newest.into_iter().flat_map(Population::everybody);
         Novelty {
-            known: newest.into_iter().flat_map(Population::everybody).map(|individual| individual.key.clone()).collect(),
+            known: everybody.filter_map(|individual| gates.pass(&individual.formula).ok()).collect(),
             rejections: newest.map(|population| population.rejections.clone()).unwrap_or_default(),
-            gates: Gates::default(),
+            gates,
         }
     }
 
@@ -278,10 +288,9 @@ impl Search<'_> {
         let mut status = Ok(true);
         self.evaluator.evaluate(&losses, &mut |slot, outcome| {
             let Unborn { key, formula, .. } = open[slot];
-            let record = Record { key: key.clone(), context: context.clone(), loss: formula.to_string(), outcome: outcome.clone() };
-            let dice = outcome.score().map(Score::mean_dice);
+            let record = Record { context: context.clone(), loss: key.clone(), outcome: outcome.clone() };
+            let judged = Event::Judged { generation, loss: formula.to_string(), dice: outcome.score().map(Score::mean_dice) };
             results.insert(key.clone(), outcome);
-            let judged = Event::Judged { generation, loss: record.loss.clone(), dice };
             status = journal.append(&record).and_then(|()| self.tell(&judged, watch));
             matches!(status, Ok(true))
         });
@@ -315,7 +324,6 @@ impl Search<'_> {
             origin: unborn.origin,
             formula: unborn.formula,
             outcome: results[&unborn.key].clone(),
-            key: unborn.key,
         });
         let mut individuals: Vec<Individual> = elites.into_iter().chain(children).collect();
         individuals.sort_by(|a, b| select::better_first(a, b, self.config.toll_per_word));

@@ -8,15 +8,16 @@
 use super::eval::{Inputs, gradient};
 use super::plan::Plan;
 
-/// Changes whenever the probes or the rounding change; part of every key.
+/// Changes whenever the probes change; part of every run's context.
 pub const VERSION: u32 = 1;
 
 /// Voxels per sample of a probe.
 const VOXELS: usize = 48;
 /// Samples per probe: two, so that batch reductions differ from those per sample.
 const SAMPLES: usize = 2;
-/// Steps of rounding per root mean square of the gradient.
-const STEPS: f64 = 1e3;
+
+/// The distance below which two losses count as one: a twentieth of what a change of a constant by 10 % moves.
+pub const SAME: f64 = 1e-3;
 
 /// One fixed batch of logits and targets.
 #[derive(Debug, Clone)]
@@ -96,21 +97,19 @@ pub fn scale(answers: &[Answer]) -> f64 {
     (sum / count.max(1) as f64).sqrt()
 }
 
-/// The behaviour as a short text: equal for formulas whose gradients agree in direction to about 1e-3. `None` if the
-/// gradient is not finite or vanishes.
-pub fn fingerprint(answers: &[Answer]) -> Option<String> {
+/// The gradient over all probes with root mean square 1. `None` if it is not finite or vanishes.
+pub fn direction(answers: &[Answer]) -> Option<Vec<f32>> {
     let scale = scale(answers);
-    if !(scale.is_finite() && scale > 0.0) {
-        return None;
-    }
-    let mut hash = blake3::Hasher::new();
-    hash.update(&VERSION.to_le_bytes());
-    for slope in answers.iter().flat_map(|answer| &answer.gradient) {
-        // An irrational offset keeps common values (0, halves) away from the edges of the rounding.
-        let step = (slope / scale * STEPS + std::f64::consts::FRAC_1_PI).round() as i64;
-        hash.update(&step.to_le_bytes());
-    }
-    Some(hash.finalize().to_hex()[..16].to_string())
+    let unit = |slope: &f64| (slope / scale) as f32;
+    (scale.is_finite() && scale > 0.0).then(|| answers.iter().flat_map(|answer| &answer.gradient).map(unit).collect())
+}
+
+/// How differently two losses push, from 0 (alike) to 2 (opposite): the root mean square of the difference of their
+/// directions. Compared, not hashed: rounding to a grid parts neighbours that lie on two sides of an edge, and of the
+/// 864 values of a direction some always do.
+pub fn distance(a: &[f32], b: &[f32]) -> f64 {
+    let sum: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    (sum / a.len().max(1) as f64).sqrt()
 }
 
 /// Deviates of mean 0 and variance 1, the sum of four uniform numbers from the splitmix64 sequence: simple enough to
@@ -136,28 +135,37 @@ impl Noise {
 mod tests {
     use super::*;
 
-    fn print_of(text: &str) -> Option<String> {
+    fn direction_of(text: &str) -> Option<Vec<f32>> {
         let plan = Plan::new(&text.parse().unwrap());
-        fingerprint(&answers(&plan, &probes()))
+        direction(&answers(&plan, &probes()))
+    }
+
+    const DICE: &str = "(ratio (sum tp) (* 0.5 (sum abs_diff)))";
+
+    fn from_dice(text: &str) -> f64 {
+        distance(&direction_of(text).unwrap(), &direction_of(DICE).unwrap())
     }
 
     #[test]
-    fn a_positive_factor_or_another_writing_changes_nothing() {
-        let dice = print_of("(ratio (mean tp) (* 0.5 (mean abs_diff)))");
-        assert!(dice.is_some());
-        assert_eq!(print_of("(* 7 (ratio (* 2 (mean tp)) (+ (mean fp) (mean fn))))"), dice);
+    fn a_factor_another_writing_or_a_whiff_of_smoothing_changes_nothing() {
+        assert!(from_dice("(* 7 (ratio (* 2 (mean tp)) (+ (mean fp) (mean fn))))") < 1e-6);
+        assert!(from_dice("(ratio (+ (sum tp) 1e-5) (* 0.5 (sum abs_diff)))") < SAME);
     }
 
     #[test]
-    fn relatives_that_weigh_samples_differently_are_told_apart() {
-        let dice = print_of("(ratio (mean tp) (* 0.5 (mean abs_diff)))");
-        assert_ne!(print_of("(ratio (mean tp) (mean abs_diff))"), dice);
-        assert_ne!(print_of("(^ (ratio (mean tp) (* 0.5 (mean abs_diff))) 0.75)"), dice);
-        assert_ne!(print_of("(ratio (mean_batch tp) (* 0.5 (mean_batch abs_diff)))"), dice);
+    fn relatives_that_weigh_samples_or_voxels_differently_are_told_apart() {
+        for text in [
+            "(ratio (sum tp) (sum abs_diff))",
+            "(^ (ratio (sum tp) (* 0.5 (sum abs_diff))) 0.75)",
+            "(ratio (sum_batch tp) (* 0.5 (sum_batch abs_diff)))",
+            "(ratio (sum tp) (* 0.55 (sum abs_diff)))",
+        ] {
+            assert!(from_dice(text) > 10.0 * SAME, "{text}: {}", from_dice(text));
+        }
     }
 
     #[test]
-    fn a_formula_without_gradient_has_no_fingerprint() {
-        assert_eq!(print_of("(mean y)"), None);
+    fn a_formula_without_gradient_has_no_direction() {
+        assert_eq!(direction_of("(mean y)"), None);
     }
 }

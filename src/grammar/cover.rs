@@ -37,6 +37,8 @@ fn at(pattern: &Pattern, node: usize, speaks: &[bool], need: Sides) -> Vec<Vec<S
     let silent = need == Sides::NONE;
     let possible = |yes: bool| if yes { vec![Vec::new()] } else { Vec::new() };
     let word = match pattern.pieces[node] {
+        // Where anything will do, nothing will not: a part that is zero on both sides silences a product and a ratio.
+        Piece::Hole(sort) if speaks[sort] && silent => return vec![vec![Sides::FOREGROUND], vec![Sides::BACKGROUND]],
         Piece::Hole(sort) if speaks[sort] || silent => return vec![vec![need]],
         Piece::Hole(_) => return Vec::new(),
         Piece::Literal(_) => return possible(silent),

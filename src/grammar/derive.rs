@@ -45,6 +45,10 @@ impl Grammar {
             let (part, expected) = self.stranger(formula);
             return Err(outside().expected(expected).found(format!("`{part}`")));
         };
+        let vanishes = |node: &usize| formula.subtree(*node).cover() == Some(Sides::NONE);
+        if let Some(node) = (0..formula.size()).find(vanishes) {
+            return Err(outside().expected("no part that is always zero").found(format!("`{}`", formula.subtree(node))));
+        }
         match formula.cover() {
             Some(Sides::BOTH) => {}
             cover => return Err(outside().expected("a loss that speaks about both sides of the target").found(cover.unwrap_or_default().name())),
@@ -201,5 +205,6 @@ mod tests {
         assert!(complaint("(mean (* -1 fp))").contains("found:    `-1`") || complaint("(mean (* -1 fp))").contains("(* -1 fp)"));
         assert!(complaint("(+ (mean ce_fg) (mean tp))").contains("`(+ (mean ce_fg) (mean tp))`") || complaint("(+ (mean ce_fg) (mean tp))").contains("`(mean tp)`"));
         assert!(complaint("(mean ce_fg)").contains("the foreground only"));
+        assert!(complaint("(ratio (+ (sum tp) (sum tn)) (sum (* fn fp)))").contains("`(sum (* fn fp))`"));
     }
 }

@@ -122,6 +122,7 @@ pub fn difference(first: &Grid, second: &Grid) -> Option<Difference> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these values are exact")]
 mod tests {
     use super::*;
 
@@ -165,7 +166,8 @@ mod tests {
         grid.affine = from_quaternion([0.1, -0.2, 0.3], [-10.0, 20.0, 5.5], grid.spacing, 1.0).unwrap();
         let other = refilled(&grid, [3, 10, 4]);
         let face = |grid: &Grid, corner: [f64; 3]| -> [f64; 3] {
-            grid.affine.map(|row| row[3] + (0..3).map(|a| row[a] * (corner[a] * grid.shape[a] as f64 - 0.5)).sum::<f64>())
+            grid.affine
+                .map(|row| row[3] + (0..3).map(|a| row[a] * (corner[a] * grid.shape[a] as f64 - 0.5)).sum::<f64>())
         };
         for corner in [[0.0; 3], [1.0, 0.0, 0.0], [1.0; 3]] {
             for (x, y) in face(&grid, corner).iter().zip(face(&other, corner)) {

@@ -3,6 +3,11 @@
 //! Axes are the file's own axes (i, j, k of NIfTI), stored with the last one contiguous; spacing and affine follow the
 //! same order, so no function here ever has to know which way is up. Distances are in millimetres.
 
+pub mod affine;
+pub mod distance;
+pub mod resample;
+pub mod surface;
+
 use crate::fault::{Fault, Result};
 
 /// Where the voxels of an image stand in space.

@@ -16,14 +16,14 @@ pub fn shape_at(grid: &Grid, spacing: [f64; 3]) -> [usize; 3] {
 #[must_use]
 pub fn linear(image: &Volume<f32>, shape: [usize; 3]) -> Volume<f32> {
     let grid = refilled(&image.grid, shape);
-    Volume { voxels: resized(&image.voxels, image.grid.shape, shape), grid }
+    Volume { voxels: resized(&image.voxels, image.grid.shape, shape, interpolating), grid }
 }
 
 /// A mask with `shape` voxels in the same box: each new voxel takes the class that fills most of it, a draw goes to the
 /// higher class.
 ///
-/// The nearest old voxel would do for growing, but when shrinking by two it always reads the same neighbour and shifts
-/// the mask by a quarter of a new voxel against its image.
+/// The nearest old voxel is the same when growing, but when shrinking by two it always reads the same neighbour and
+/// shifts the mask by a quarter of a new voxel against its image.
 #[must_use]
 pub fn labels(mask: &Volume<u8>, shape: [usize; 3]) -> Volume<u8> {
     let grid = refilled(&mask.grid, shape);
@@ -33,7 +33,7 @@ pub fn labels(mask: &Volume<u8>, shape: [usize; 3]) -> Volume<u8> {
     let mut most = vec![0.0_f32; grid.voxels()];
     for class in (0..=u8::MAX).filter(|class| present[usize::from(*class)]) {
         let share: Vec<f32> = mask.voxels.iter().map(|voxel| f32::from(u8::from(*voxel == class))).collect();
-        for (new, share) in resized(&share, mask.grid.shape, shape).into_iter().enumerate() {
+        for (new, share) in resized(&share, mask.grid.shape, shape, covering).into_iter().enumerate() {
             // A draw is a draw up to rounding of the weights.
             if share + 1e-5 >= most[new] {
                 (most[new], winner[new]) = (share, class);
@@ -53,7 +53,9 @@ pub fn linear_at(image: &Volume<f32>, point: [f64; 3]) -> f32 {
     let mut value = 0.0;
     for step in 0..8_u8 {
         let up = [step >> 2 & 1, step >> 1 & 1, step & 1];
-        let Some(index) = inside(image, std::array::from_fn(|axis| corner[axis] + i64::from(up[axis]))) else { continue };
+        let Some(index) = inside(image, std::array::from_fn(|axis| corner[axis] + i64::from(up[axis]))) else {
+            continue;
+        };
         let weight = (0..3).map(|axis| if up[axis] == 1 { fraction[axis] } else { 1.0 - fraction[axis] });
         value += weight.product::<f32>() * image.voxels[index];
     }
@@ -74,8 +76,11 @@ fn inside<T>(volume: &Volume<T>, voxel: [i64; 3]) -> Option<usize> {
     exists.then(|| volume.index(voxel.map(|v| v as usize)))
 }
 
+/// For every new position along an axis, which old positions count how much; the weights of one position sum to one.
+type Weights = Vec<Vec<(usize, f32)>>;
+
 /// One pass per axis that changes.
-fn resized(voxels: &[f32], old: [usize; 3], new: [usize; 3]) -> Vec<f32> {
+fn resized(voxels: &[f32], old: [usize; 3], new: [usize; 3], weights: fn(usize, usize) -> Weights) -> Vec<f32> {
     let mut shape = old;
     let mut values = voxels.to_vec();
     for axis in (0..3).filter(|axis| old[*axis] != new[*axis]) {
@@ -101,25 +106,34 @@ fn along(axis: usize, values: &[f32], shape: [usize; 3], weights: &[Vec<(usize, 
     out
 }
 
-/// For every new position along an axis, which old positions count how much; the weights of one position sum to one.
-fn weights(old: usize, new: usize) -> Vec<Vec<(usize, f32)>> {
+/// The length of each old voxel that a new one covers.
+fn covering(old: usize, new: usize) -> Weights {
     let ratio = old as f64 / new as f64;
-    let last = old - 1;
-    let covered = |position: usize| {
+    let sources = |position: usize| {
         let (from, to) = (position as f64 * ratio, ((position + 1) as f64 * ratio).min(old as f64));
-        let sources = from.floor() as usize..=(to.ceil() as usize - 1).min(last);
-        sources.map(move |source| (source, (to.min(source as f64 + 1.0) - from.max(source as f64)) / ratio)).collect()
+        let covered = |source: usize| (to.min(source as f64 + 1.0) - from.max(source as f64)) / ratio;
+        let last = (to.ceil() as usize - 1).min(old - 1);
+        (from.floor() as usize..=last).map(|source| (source, covered(source) as f32)).collect()
     };
-    let between = |position: usize| {
-        let place = ((position as f64 + 0.5) * ratio - 0.5).clamp(0.0, last as f64);
-        let (lower, fraction) = (place.floor() as usize, place.fract());
+    (0..new).map(sources).collect()
+}
+
+/// The two old voxels around a new centre when growing, all covered ones when shrinking.
+fn interpolating(old: usize, new: usize) -> Weights {
+    if new < old {
+        return covering(old, new);
+    }
+    let last = old - 1;
+    let sources = |position: usize| {
+        let place = ((position as f64 + 0.5) * old as f64 / new as f64 - 0.5).clamp(0.0, last as f64);
+        let (lower, fraction) = (place.floor() as usize, place.fract() as f32);
         vec![(lower, 1.0 - fraction), ((lower + 1).min(last), fraction)]
     };
-    let narrow = |list: Vec<(usize, f64)>| list.into_iter().map(|(source, weight)| (source, weight as f32)).collect();
-    (0..new).map(|position| narrow(if ratio > 1.0 { covered(position) } else { between(position) })).collect()
+    (0..new).map(sources).collect()
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these values are exact")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -170,16 +184,16 @@ mod tests {
             }
         }
         let half = labels(&mask, [4, 4, 4]);
-        assert_eq!(half.voxels.iter().filter(|v| **v == 3).count(), 8);
+        assert_eq!(half.voxels.iter().map(|v| usize::from(*v)).sum::<usize>(), 8 * 3);
         assert_eq!(labels(&half, [8, 8, 8]), mask);
     }
 
     proptest! {
         #[test]
         fn weights_sum_to_one_and_shrinking_keeps_the_mean(old in 1_usize..40, new in 1_usize..40) {
-            let table = weights(old, new);
+            let table = interpolating(old, new);
             prop_assert_eq!(table.len(), new);
-            for list in &table {
+            for list in table.iter().chain(&covering(old, new)) {
                 prop_assert!((list.iter().map(|(_, w)| f64::from(*w)).sum::<f64>() - 1.0).abs() < 1e-5);
                 prop_assert!(list.iter().all(|(source, w)| *source < old && *w >= -1e-6));
             }

@@ -1,0 +1,183 @@
+//! `lossgen inspect`: what is in a population.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use petgraph::dot::{Config as DotConfig, Dot};
+use petgraph::graph::DiGraph;
+
+use super::reference::population;
+use super::term::{Term, table};
+use super::Common;
+use crate::evolution::{Individual, Outcome, Population, Score};
+use crate::fault::{Fault, Result};
+use crate::formula::plan::Plan;
+use crate::grammar::Grammar;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A run directory, or a file generation-NNNN.ron
+    population: PathBuf,
+    /// One individual explained: its id, or `best`
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Everybody who was ever trained, not only the last generation
+    #[arg(long)]
+    all: bool,
+    /// Print the computation of the individual as a graph in the DOT language (needs --id)
+    #[arg(long, requires = "id")]
+    dot: bool,
+    /// Print the family tree of everybody in the DOT language
+    #[arg(long, conflicts_with_all = ["dot", "id"])]
+    lineage: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
+    let population = population(&arguments.population)?;
+    if arguments.lineage {
+        term.result(&lineage(&population));
+        return Ok(());
+    }
+    let Some(id) = &arguments.id else {
+        term.result(&if common.json { json(&population) } else { overview(&population, arguments) });
+        return Ok(());
+    };
+    let individual = match id.as_str() {
+        "best" => population.best(),
+        id => id.parse().ok().and_then(|id| population.find(id)),
+    };
+    let individual = individual.ok_or_else(|| {
+        Fault::new("no such individual").file(&arguments.population).field("--id").expected("`best` or an id of the table").found(format!("`{id}`"))
+    })?;
+    term.result(&if arguments.dot { Plan::new(&individual.formula).dot() } else { explain(individual, &population) });
+    Ok(())
+}
+
+/// Ranked table, front, and what was thrown away.
+fn overview(population: &Population, arguments: &Arguments) -> String {
+    let mut everybody: Vec<&Individual> = population.everybody().collect();
+    if !arguments.all {
+        everybody.truncate(population.individuals.len());
+    }
+    everybody.sort_by(|a, b| b.outcome.dice().total_cmp(&a.outcome.dice()).then(a.id.cmp(&b.id)));
+    let front = population.front();
+    let mut text = format!(
+        "generation {}, {} individuals, {} losses trained in all\n\n{}\n",
+        population.generation,
+        population.individuals.len(),
+        population.everybody().count(),
+        ranked(&everybody),
+    );
+    text += &format!("\nPareto front (validation Dice against size in words)\n\n{}\n", ranked(&front.iter().collect::<Vec<_>>()));
+    if !population.rejections.is_empty() {
+        text += "\nnot trained\n";
+        for (why, count) in &population.rejections {
+            text += &format!("  {count:>5}  {why}\n");
+        }
+    }
+    text
+}
+
+fn ranked(individuals: &[&Individual]) -> String {
+    let header = ["rank", "id", "born", "Dice", "HD95 [mm]", "words", "origin", "loss"].map(String::from);
+    let row = |(rank, individual): (usize, &&Individual)| {
+        vec![
+            (rank + 1).to_string(),
+            individual.id.to_string(),
+            individual.birth.to_string(),
+            dice(&individual.outcome),
+            individual.outcome.score().map_or("-".into(), |score| format!("{:.2}", score.mean_hd95_mm())),
+            individual.formula.size().to_string(),
+            individual.origin.name(),
+            individual.formula.infix(),
+        ]
+    };
+    table(header.to_vec(), individuals.iter().enumerate().map(row).collect(), |column| column < 6)
+}
+
+fn dice(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Trained(score) => format!("{:.4}", score.mean_dice()),
+        Outcome::Diverged { step } => format!("diverged at step {step}"),
+        Outcome::Failed { .. } => "failed".to_string(),
+    }
+}
+
+/// One individual: formula in three notations, score, sorts, ancestors.
+fn explain(individual: &Individual, population: &Population) -> String {
+    let formula = &individual.formula;
+    let mut text = format!("individual {}, born in generation {} ({})\n\n", individual.id, individual.birth, individual.origin.name());
+    text += &format!("  s-expression  {formula}\n  infix         {}\n  LaTeX         {}\n", formula.infix(), formula.latex());
+    text += &format!("  size          {} words, depth {}\n", formula.size(), formula.depth());
+    text += &format!("  speaks about  {}\n", formula.cover().unwrap_or_default().name());
+    if Grammar::polarity().check_loss(formula).is_err() {
+        text += "  grammar       outside the default language\n";
+    }
+    match &individual.outcome {
+        Outcome::Trained(score) => text += &scores(score),
+        Outcome::Diverged { step } => text += &format!("  training      diverged at step {step}\n"),
+        Outcome::Failed { reason } => text += &format!("  training      failed: {reason}\n"),
+    }
+    text += "\nancestors\n";
+    let mut open = individual.parents.clone();
+    let mut seen: Vec<u64> = Vec::new();
+    while let Some(id) = open.pop() {
+        if seen.contains(&id) {
+            continue;
+        }
+        seen.push(id);
+        if let Some(parent) = population.find(id) {
+            text += &format!("  {:>4}  Dice {}  {:<10}  {}\n", id, dice(&parent.outcome), parent.origin.name(), parent.formula);
+            open.extend(&parent.parents);
+        }
+    }
+    if seen.is_empty() {
+        text += "  none\n";
+    }
+    text
+}
+
+fn scores(score: &Score) -> String {
+    let list = |values: &[f64], digits: usize| values.iter().map(|v| format!("{v:.digits$}")).collect::<Vec<_>>().join(" ");
+    format!(
+        "  Dice          {:.4}  ({})\n  HD95          {:.2} mm  ({})\n",
+        score.mean_dice(),
+        list(&score.dice, 3),
+        score.mean_hd95_mm(),
+        list(&score.hd95_mm, 1),
+    )
+}
+
+fn json(population: &Population) -> String {
+    let row = |individual: &Individual| {
+        let score = individual.outcome.score();
+        serde_json::json!({
+            "id": individual.id, "birth": individual.birth, "parents": individual.parents, "origin": individual.origin.name(),
+            "loss": individual.formula.to_string(), "size": individual.formula.size(),
+            "dice": score.map(Score::mean_dice), "hd95_mm": score.map(Score::mean_hd95_mm),
+        })
+    };
+    let rows: Vec<_> = population.everybody().map(row).collect();
+    let front: Vec<u64> = population.front().iter().map(|individual| individual.id).collect();
+    serde_json::json!({"generation": population.generation, "individuals": rows, "front": front}).to_string()
+}
+
+/// Who descends from whom; the front is filled.
+fn lineage(population: &Population) -> String {
+    let mut graph = DiGraph::<String, &str>::new();
+    let front = population.front();
+    let mut everybody: Vec<&Individual> = population.everybody().collect();
+    everybody.sort_by_key(|individual| individual.id);
+    let mut nodes = std::collections::BTreeMap::new();
+    for individual in everybody {
+        let fill = if front.iter().any(|other| other.id == individual.id) { " style=filled fillcolor=\"#cfe8cf\"" } else { "" };
+        let label = format!("{} {}\n{}", individual.id, individual.origin.name(), dice(&individual.outcome));
+        let node = graph.add_node(format!("label={label:?} shape=box fontname=\"Helvetica\"{fill}"));
+        nodes.insert(individual.id, node);
+        for parent in individual.parents.iter().filter_map(|parent| nodes.get(parent)) {
+            graph.update_edge(*parent, node, "");
+        }
+    }
+    let style = |_: &DiGraph<String, &str>, (_, style): (_, &String)| style.clone();
+    Dot::with_attr_getters(&graph, &[DotConfig::EdgeNoLabel, DotConfig::NodeNoLabel], &|_, _| String::new(), &style).to_string()
+}

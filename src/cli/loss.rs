@@ -1,0 +1,73 @@
+//! `lossgen loss`: the catalog, and any formula.
+
+use clap::Subcommand;
+
+use super::{Common, reference};
+use super::term::{Term, table};
+use crate::fault::Result;
+use crate::formula::Formula;
+use crate::formula::word::Op;
+use crate::losses::catalog::{CATALOG, Entry};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// All losses of the catalog
+    List,
+    /// One loss: formula, LaTeX, parameters and their ranges
+    Show {
+        /// A name, a name with parameters, a formula, RUN/best, or RUN#ID
+        loss: String,
+    },
+}
+
+pub(super) fn run(command: &Command, common: &Common, term: &Term) -> Result<()> {
+    match command {
+        Command::List => list(common, term),
+        Command::Show { loss } => show(loss, common, term)?,
+    }
+    Ok(())
+}
+
+fn list(common: &Common, term: &Term) {
+    if common.json {
+        let rows: Vec<_> = CATALOG.iter().map(|e| serde_json::json!({"name": e.name, "formula": e.formula().to_string(), "source": e.source})).collect();
+        return term.result(&serde_json::json!(rows).to_string());
+    }
+    let row = |entry: &Entry| {
+        let family = format!("{:?}", entry.family).to_lowercase();
+        vec![entry.name.to_string(), family, parameters(&entry.formula()), entry.source.to_string()]
+    };
+    let header = ["loss", "family", "parameters", "source"].map(String::from);
+    term.result(&table(header.to_vec(), CATALOG.iter().map(row).collect(), |_| false));
+}
+
+fn parameters(formula: &Formula) -> String {
+    formula.parameters().iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+fn show(typed: &str, common: &Common, term: &Term) -> Result<()> {
+    let formula = reference::find(typed)?.loss.formula;
+    if common.json {
+        let values: serde_json::Map<String, serde_json::Value> =
+            formula.parameters().into_iter().map(|(name, value)| (name.to_string(), value.into())).collect();
+        let result = serde_json::json!({"formula": formula.to_string(), "infix": formula.infix(), "latex": formula.latex(), "parameters": values});
+        term.result(&result.to_string());
+        return Ok(());
+    }
+    let mut text = format!("s-expression  {formula}\ninfix         {}\nLaTeX         {}\n", formula.infix(), formula.latex());
+    for gene in formula.genes() {
+        let word = gene.word.word();
+        if let Op::Parameter { low, high, .. } = word.op {
+            let row = format!("  {} = {}  ({low} to {high}): {}\n", word.name, gene.value, word.meaning);
+            if !text.contains(&row) {
+                text += &row;
+            }
+        }
+    }
+    let name = typed.split('(').next().unwrap_or_default();
+    if let Some(entry) = CATALOG.iter().find(|entry| entry.name == name) {
+        text += &format!("source        {}\n", entry.source);
+    }
+    term.result(&text);
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The command: what was typed, what it means, what is printed, and the exit code.
+
+mod config;
+mod data;
+mod evolve;
+mod grammar;
+mod inspect;
+mod loss;
+mod manifest;
+mod reference;
+mod results;
+mod term;
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::fault::{Fault, Kind, Result};
+use term::Term;
+
+/// Discovers segmentation losses by genetic programming and proves them in k-fold runs.
+#[derive(Debug, Parser)]
+#[command(name = "lossgen", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 bad input, 3 stopped by a signal and resumable.";
+
+/// What means the same in every command.
+#[derive(Debug, Args)]
+struct Common {
+    /// Folder with images and masks (Medical Segmentation Decathlon form) instead of the configured data
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where the results go; must not exist or be empty
+    #[arg(long, global = true, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Seed of everything random
+    #[arg(long, global = true, value_name = "N")]
+    seed: Option<u64>,
+    /// Threads in all; the result does not depend on it
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    /// Where to compute: auto or cpu
+    #[arg(long, global = true, value_name = "D", default_value = "auto")]
+    device: String,
+    /// Print the result as JSON on standard output
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print nothing but the result
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more about what is being done
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Search for a loss; without a configuration, on built-in phantoms in a few minutes
+    Evolve(evolve::Arguments),
+    /// Show a population: table, Pareto front, one individual, lineage, DOT
+    Inspect(inspect::Arguments),
+    /// Train with any loss over k folds and print the table of metrics
+    Train(train::Arguments),
+    /// The losses that people found, and any formula
+    #[command(subcommand)]
+    Loss(loss::Command),
+    /// What a grammar can say, and whether a formula belongs to it
+    #[command(subcommand)]
+    Grammar(grammar::Command),
+    /// Phantoms as files
+    #[command(subcommand)]
+    Data(data::Command),
+}
+
+/// Set by a signal. Work looks at it and stops where it can be resumed.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let term = Term::new(cli.common.quiet, cli.common.verbose);
+    match run(&cli, &term) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            let code = match fault.kind() {
+                Kind::Failed => 1,
+                Kind::BadInput => 2,
+                Kind::Stopped => 3,
+            };
+            term.fault(fault);
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run(cli: &Cli, term: &Term) -> Result<()> {
+    let common = &cli.common;
+    if !matches!(common.device.as_str(), "auto" | "cpu") {
+        return Err(Fault::new("unknown device").field("--device").expected("auto or cpu").found(&common.device));
+    }
+    if common.threads == Some(0) {
+        return Err(Fault::new("no threads to compute with").field("--threads").expected("at least 1").found(0));
+    }
+    listen_for_signals()?;
+    match &cli.command {
+        Command::Evolve(arguments) => evolve::run(arguments, common, term),
+        Command::Inspect(arguments) => inspect::run(arguments, common, term),
+        Command::Train(arguments) => train::run(arguments, common, term),
+        Command::Loss(command) => loss::run(command, common, term),
+        Command::Grammar(command) => grammar::run(command, term),
+        Command::Data(command) => data::run(command, common, term),
+    }
+}
+
+/// The first signal asks, the second does not.
+fn listen_for_signals() -> Result<()> {
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) {
+            #[expect(clippy::exit, reason = "the person asked twice; finished work is on the disk")]
+            std::process::exit(3);
+        }
+    })
+    .map_err(|error| Fault::failed(format!("cannot listen for signals: {error}")))
+}
+
+impl Common {
+    /// Threads to use.
+    fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}

@@ -1,0 +1,164 @@
+//! The results of `lossgen train`: gathered as folds finish, written at once, shown as the table of the field.
+
+use super::STOP;
+use super::term::{Term, table};
+use crate::fault::{Fault, Result};
+use crate::losses::Loss;
+use crate::metrics::table::{Row, Table, pair, write_csv};
+use crate::metrics::{CaseMetrics, Metric};
+use crate::nn::{UNet3d, encode};
+use crate::rng::{Purpose, stream};
+use crate::run::RunDir;
+use crate::stats::{self, Verdict, holm};
+use crate::training::crossval::{Cell, CellOutcome, Study};
+
+/// The level of the tests.
+const LEVEL: f64 = 0.05;
+
+/// One table per loss that trained in every fold.
+pub(super) struct Results {
+    tables: Vec<(String, Table)>,
+    folds: usize,
+}
+
+/// Trains all cells of a study; every finished one is on the disk before the next is looked at.
+///
+/// # Errors
+/// If a result cannot be written, or a signal stopped the work.
+pub(super) fn collect(study: &Study<'_>, out: &RunDir, term: &Term) -> Result<Results> {
+    let cells = study.cells();
+    let folds = study.folds.len();
+    let mut tables: Vec<(String, Table)> = study.losses.iter().map(|loss| (loss.name.clone(), Table::default())).collect();
+    let mut finished = vec![0; tables.len()];
+    let mut trouble: Option<Fault> = None;
+    let bar = term.bar((cells.len() * study.recipe.steps) as u64, "training");
+    study.run(&cells, &|| bar.inc(1), &mut |cell, outcome| {
+        let name = &study.losses[cell.loss].name;
+        let place = format!("{name}, fold {}/{folds}", cell.fold + 1);
+        match outcome {
+            CellOutcome::Trained { network, metrics, curve } => {
+                let rows = rows(study, cell, metrics);
+                let mean = Table { rows: rows.clone() }.over_cases(Metric::Dice, None).mean;
+                term.say(&format!("  {place}: Dice {:.2} %", 100.0 * mean));
+                tables[cell.loss].1.rows.extend(rows);
+                finished[cell.loss] += 1;
+                trouble = save(out, cell, &network, &curve).and_then(|()| write_cases(out, &tables)).err();
+            }
+            CellOutcome::Diverged { step } => term.say(&format!("  {place}: diverged at step {step}")),
+            CellOutcome::Failed { reason } => term.say(&format!("  {place}: failed: {reason}")),
+        }
+        trouble.is_none() && !STOP.load(std::sync::atomic::Ordering::SeqCst)
+    });
+    bar.finish_and_clear();
+    if let Some(fault) = trouble {
+        return Err(fault);
+    }
+    if finished.iter().sum::<usize>() < cells.len() && STOP.load(std::sync::atomic::Ordering::SeqCst) {
+        return Err(Fault::stopped("stopped; the folds that were finished are in cases.csv").file(out.path()));
+    }
+    for (Loss { name, .. }, done) in study.losses.iter().zip(&finished).filter(|(_, done)| **done < folds) {
+        term.say(&format!("{name}: {done} of {folds} folds could be trained; left out of the table"));
+    }
+    let mut complete = finished.iter().map(|done| *done == folds);
+    tables.retain(|_| complete.next().unwrap_or(false));
+    if tables.is_empty() {
+        return Err(Fault::failed("no loss could be trained in every fold").file(out.path()));
+    }
+    Ok(Results { tables, folds })
+}
+
+fn rows(study: &Study<'_>, cell: Cell, metrics: Vec<Vec<CaseMetrics>>) -> Vec<Row> {
+    let cases = study.folds[cell.fold].test.iter().map(|place| study.cases[*place].id.clone());
+    let one = |(case, classes): (String, Vec<CaseMetrics>)| {
+        let row = move |(class, metrics)| Row { case: case.clone(), fold: cell.fold, class, metrics };
+        (1u8..).zip(classes).map(row).collect::<Vec<Row>>()
+    };
+    cases.zip(metrics).flat_map(one).collect()
+}
+
+/// Weights and loss curve of a cell.
+fn save(out: &RunDir, cell: Cell, network: &UNet3d, curve: &[f64]) -> Result<()> {
+    let stem = format!("loss{}-fold{}", cell.loss + 1, cell.fold + 1);
+    out.write(&format!("{stem}.safetensors"), &encode(network)?)?;
+    let lines: String = curve.iter().enumerate().map(|(step, loss)| format!("{step},{loss}\n")).collect();
+    out.write(&format!("{stem}-curve.csv"), format!("step,loss\n{lines}").as_bytes())
+}
+
+fn write_cases(out: &RunDir, tables: &[(String, Table)]) -> Result<()> {
+    let mut bytes = Vec::new();
+    write_csv(tables.iter().map(|(name, table)| (name.as_str(), table)), &mut bytes)?;
+    out.write("cases.csv", &bytes)
+}
+
+impl Results {
+    /// Prints and saves the table of the talk, and what may be said of the differences.
+    pub(super) fn conclude(&self, seed: u64, out: &RunDir, as_json: bool, term: &Term) -> Result<()> {
+        let text = format!("{}\n\n{}", self.grid(), self.remarks(seed)?);
+        let mut csv = String::from("loss,metric,unit,mean,sd,n,undefined,missed,spurious\n");
+        let mut json = Vec::new();
+        for (name, table) in &self.tables {
+            for metric in Metric::all() {
+                let (folds, cases) = (table.over_folds(metric, None), table.over_cases(metric, None));
+                let counts = format!("{},{},{},{}", cases.n, cases.undefined, cases.missed, cases.spurious);
+                csv += &format!("\"{}\",{},{},{},{},{counts}\n", name.replace('"', "\"\""), metric.key(), metric.unit(), folds.mean, folds.sd);
+                json.push(serde_json::json!({
+                    "loss": name, "metric": metric.key(), "unit": metric.unit(), "mean": folds.mean, "sd": folds.sd,
+                    "n": cases.n, "undefined": cases.undefined, "missed": cases.missed, "spurious": cases.spurious,
+                }));
+            }
+        }
+        out.write("table.csv", csv.as_bytes())?;
+        out.write("table.txt", text.as_bytes())?;
+        term.result(&if as_json { serde_json::json!(json).to_string() } else { text });
+        Ok(())
+    }
+
+    /// Mean and standard deviation over folds of the mean over cases: shares in percent, distances in mm.
+    fn grid(&self) -> String {
+        let is_share = |metric: Metric| metric.unit().is_empty();
+        let head = |metric: Metric| if is_share(metric) { format!("{metric} [%]") } else { metric.to_string() };
+        let header = std::iter::once("loss".to_string()).chain(Metric::MAIN.map(head)).collect();
+        let row = |(name, losses): &(String, Table)| {
+            let cell = |metric: Metric| {
+                let folds = losses.over_folds(metric, None);
+                let factor = if is_share(metric) { 100.0 } else { 1.0 };
+                format!("{:.2} ± {:.2}", factor * folds.mean, factor * folds.sd)
+            };
+            std::iter::once(name.clone()).chain(Metric::MAIN.map(cell)).collect()
+        };
+        table(header, self.tables.iter().map(row).collect(), |column| column > 0)
+    }
+
+    /// What the numbers are, and Dice of the first loss against each other one with subjects as the unit.
+    fn remarks(&self, seed: u64) -> Result<String> {
+        let ((first_name, first), others) = self.tables.split_first().expect("at least one loss was trained");
+        let cases = first.over_cases(Metric::Dice, None);
+        let mut text = format!("mean ± sd over {} folds of the mean over test volumes ({} values of Dice)\n", self.folds, cases.n);
+        for (name, table) in &self.tables {
+            let cases = table.over_cases(Metric::Hd95, None);
+            if cases.replaced > 0 {
+                text += &format!("{name}: {} infinite distances (missed or spurious) count as the volume diagonal\n", cases.replaced);
+            }
+        }
+        let mut comparisons = Vec::new();
+        for (name, other) in others {
+            let pair = pair(first, other, Metric::Dice, None);
+            let comparison = stats::compare(&pair.first, &pair.second, &mut stream(seed, Purpose::Bootstrap, 0, 0))?;
+            comparisons.push((name, comparison));
+        }
+        let p_values: Vec<f64> = comparisons.iter().map(|(_, comparison)| comparison.signed_rank.p).collect();
+        for ((name, comparison), p) in comparisons.iter().zip(holm::adjusted(&p_values)) {
+            let paired = &comparison.paired;
+            let verdict = Verdict::of(paired.mean, p, paired.n, LEVEL);
+            text += &format!(
+                "\nDice of {first_name} against {name}: {verdict}\n  difference {:+.2} points, 95 % interval [{:+.2}, {:+.2}], Wilcoxon p = {p:.3} (Holm), n = {}; detectable {:.2}\n",
+                100.0 * paired.mean,
+                100.0 * comparison.bootstrap.low,
+                100.0 * comparison.bootstrap.high,
+                paired.n,
+                100.0 * comparison.detectable,
+            );
+        }
+        Ok(text)
+    }
+}

@@ -1,0 +1,122 @@
+//! `lossgen train`: any losses over k folds, judged on whole volumes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::config::Config;
+use super::evolve::free_directory;
+use super::manifest::Manifest;
+use super::reference::{self, Found};
+use super::term::Term;
+use super::{Common, STOP, results};
+use crate::data::folds;
+use crate::data::{Case, Dataset};
+use crate::fault::{Fault, Result};
+use crate::losses::Loss;
+use crate::notation;
+use crate::run::RunDir;
+use crate::training::crossval::Study;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Configuration (RON); without it, that of the run from which a loss comes, or built-in settings
+    config: Option<PathBuf>,
+    /// A loss, may be repeated: a name, a name with parameters, a formula, RUN/best, or RUN#ID
+    #[arg(short, long = "loss", value_name = "L", required = true)]
+    losses: Vec<String>,
+    /// Train only on cases that the search of this run never saw; implied by a loss that comes from a run
+    #[arg(long, value_name = "RUN")]
+    run: Option<PathBuf>,
+    /// Number of folds
+    #[arg(long, value_name = "K")]
+    folds: Option<usize>,
+    /// Optimiser steps of each training
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+}
+
+pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
+    let found: Vec<Found> = arguments.losses.iter().map(|typed| reference::find(typed)).collect::<Result<_>>()?;
+    let search = the_run(arguments, &found)?;
+    let manifest = search.as_deref().map(Manifest::load).transpose()?;
+    let config = configure(arguments, manifest.as_ref(), common)?;
+    let losses: Vec<Loss> = found.into_iter().map(|found| found.loss).collect();
+
+    term.say("reading cases ...");
+    let dataset = config.dataset()?;
+    let cases = unseen(&dataset, manifest.as_ref())?;
+    let ids: Vec<String> = cases.iter().map(|case| case.id.clone()).collect();
+    let folds = folds::split(&ids, config.train.folds, config.seed)?;
+
+    let out = RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/train")))?;
+    out.write("config.ron", notation::to_text(&config)?.as_bytes())?;
+    out.write("losses.txt", losses.iter().map(|loss| format!("{}\t{}\n", loss.name, loss.formula)).collect::<String>().as_bytes())?;
+    let seen = search.map_or(String::new(), |run| format!(", none of them seen by the search of {}", run.display()));
+    term.say(&format!("{}: {} cases{seen}", dataset.name, cases.len()));
+    term.say(&format!(
+        "{} losses x {} folds, {} steps each ({} threads)\nresults: {}\n",
+        losses.len(), folds.len(), config.train.recipe.steps, common.threads(), out.path().display(),
+    ));
+
+    let study = Study {
+        losses: &losses,
+        cases: &cases,
+        folds: &folds,
+        network: config.unet(dataset.classes.len()),
+        recipe: &config.train.recipe,
+        window: config.train.window,
+        seed: config.seed,
+        threads: common.threads(),
+        stop: &STOP,
+    };
+    let results = results::collect(&study, &out, term)?;
+    results.conclude(config.seed, &out, common.json, term)
+}
+
+/// The one run whose cases must be kept apart.
+fn the_run(arguments: &Arguments, found: &[Found]) -> Result<Option<PathBuf>> {
+    let canonical = |path: &Path| std::fs::canonicalize(path).map_err(|error| Fault::io("read", path, &error));
+    let mut runs: Vec<PathBuf> = Vec::new();
+    for run in arguments.run.iter().chain(found.iter().filter_map(|found| found.run.as_ref())) {
+        if !runs.iter().any(|known| canonical(known).ok() == canonical(run).ok()) {
+            runs.push(run.clone());
+        }
+    }
+    match runs.as_slice() {
+        [] => Ok(None),
+        [run] => Ok(Some(run.clone())),
+        [first, second, ..] => Err(Fault::new("losses come from different runs, which held different cases apart")
+            .expected("losses of one run and of the catalog")
+            .found(format!("{} and {}", first.display(), second.display()))
+            .hint("train them one run at a time, or give the formulas themselves")),
+    }
+}
+
+fn configure(arguments: &Arguments, manifest: Option<&Manifest>, common: &Common) -> Result<Config> {
+    let mut config = match (manifest, &arguments.config) {
+        (Some(manifest), None) if common.data.is_none() => manifest.config.clone(),
+        (_, file) => Config::resolve(file.as_deref(), common)?,
+    };
+    config.seed = common.seed.unwrap_or(config.seed);
+    config.train.folds = arguments.folds.unwrap_or(config.train.folds);
+    config.train.recipe.steps = arguments.steps.unwrap_or(config.train.recipe.steps);
+    config.check()?;
+    Ok(config)
+}
+
+/// The cases that a search has not seen; all of them without a search, or if these are other data.
+fn unseen(dataset: &Dataset, manifest: Option<&Manifest>) -> Result<Vec<Arc<Case>>> {
+    let Some(manifest) = manifest else { return Ok(dataset.cases.clone()) };
+    let seen: Vec<&String> = manifest.train.iter().chain(&manifest.validation).collect();
+    if dataset.digest == manifest.data_digest {
+        return Ok(dataset.select(&manifest.places(&manifest.held_out, dataset)?));
+    }
+    // Other data, or the same cases prepared otherwise: whatever carries a name that the search saw stays out.
+    let rest: Vec<Arc<Case>> = dataset.cases.iter().filter(|case| !seen.contains(&&case.id)).cloned().collect();
+    if rest.is_empty() {
+        return Err(Fault::new("the search has seen every case of these data").hint("use data that the search did not see"));
+    }
+    Ok(rest)
+}

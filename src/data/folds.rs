@@ -1,0 +1,169 @@
+//! Who trains on which case: k folds, and three sets that never meet.
+//!
+//! Guards one invariant: every case is tested exactly once and never by a model that saw it. A split depends on the seed
+//! and the set of ids alone; cases are sorted by id before they are shuffled, so the order of a directory listing cannot
+//! decide a result. Does not know which cases show the same person: give such cases to one dataset side only.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::fault::{Fault, Result};
+use crate::rng::{Purpose, stream};
+
+/// One division of the cases; numbers are places in the list of ids, ascending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fold {
+    /// Cases to train on.
+    pub train: Vec<usize>,
+    /// Cases to test on.
+    pub test: Vec<usize>,
+}
+
+/// The three sets of a search: the search never sees what its result is judged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holdout {
+    /// Cases on which candidate losses train.
+    pub train: Vec<usize>,
+    /// Cases on which candidates are compared.
+    pub validation: Vec<usize>,
+    /// Cases that only the final verdict sees.
+    pub held_out: Vec<usize>,
+}
+
+/// Divides the cases into `folds` test sets whose sizes differ by one at most; training sets are the rest.
+///
+/// # Errors
+/// If there are fewer than two folds, fewer cases than folds, or an id twice.
+pub fn split(ids: &[String], folds: usize, seed: u64) -> Result<Vec<Fold>> {
+    if folds < 2 || folds > ids.len() {
+        return Err(Fault::new("cases cannot be divided into folds")
+            .field("folds")
+            .expected(format!("2 to {}, the number of cases", ids.len()))
+            .found(folds));
+    }
+    let order = shuffled(ids, seed, 0)?;
+    let fold = |number: usize| {
+        let of = |keep: fn(usize, usize) -> bool| {
+            let mut places: Vec<usize> = order
+                .iter()
+                .enumerate()
+                .filter(|(turn, _)| keep(turn % folds, number))
+                .map(|(_, place)| *place)
+                .collect();
+            places.sort_unstable();
+            places
+        };
+        Fold { train: of(|turn, number| turn != number), test: of(|turn, number| turn == number) }
+    };
+    Ok((0..folds).map(fold).collect())
+}
+
+/// Divides the cases into three sets; `validation` and `held_out` are shares of all cases, rounded, one case at least.
+///
+/// # Errors
+/// If a share is not between 0 and 1, nothing is left to train on, or an id occurs twice.
+pub fn holdout(ids: &[String], validation: f64, held_out: f64, seed: u64) -> Result<Holdout> {
+    let count = |share: f64| ((share * ids.len() as f64).round() as usize).max(1);
+    let within = |share: f64| share > 0.0 && share < 1.0;
+    if !within(validation) || !within(held_out) || count(validation) + count(held_out) >= ids.len() {
+        return Err(Fault::new("cases cannot be divided into three sets")
+            .field("validation, held_out")
+            .expected(format!("shares above 0 that leave at least one of {} cases to train on", ids.len()))
+            .found(format!("{validation} and {held_out}")));
+    }
+    let mut order = shuffled(ids, seed, 1)?;
+    let mut take = |count: usize| {
+        let mut places = order.split_off(order.len() - count);
+        places.sort_unstable();
+        places
+    };
+    let (validation, held_out) = (take(count(validation)), take(count(held_out)));
+    order.sort_unstable();
+    Ok(Holdout { train: order, validation, held_out })
+}
+
+/// Places in random order, the same for any order of the same ids; `slot` keeps folds and holdout apart.
+fn shuffled(ids: &[String], seed: u64, slot: u64) -> Result<Vec<usize>> {
+    let mut places: Vec<usize> = (0..ids.len()).collect();
+    places.sort_by_key(|place| &ids[*place]);
+    if let Some(pair) = places.windows(2).find(|pair| ids[pair[0]] == ids[pair[1]]) {
+        return Err(Fault::new("two cases have the same id").found(&ids[pair[0]]));
+    }
+    shuffle(&mut places, &mut stream(seed, Purpose::Folds, 0, slot));
+    Ok(places)
+}
+
+/// Fisher-Yates.
+fn shuffle(places: &mut [usize], rng: &mut ChaCha8Rng) {
+    for last in (1..places.len()).rev() {
+        places.swap(last, rng.random_range(0..=last));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ids(count: usize) -> Vec<String> {
+        (0..count).map(|i| format!("case_{i:03}")).collect()
+    }
+
+    #[test]
+    fn a_split_never_changes() {
+        let tests: Vec<Vec<usize>> = split(&ids(7), 3, 7).unwrap().into_iter().map(|fold| fold.test).collect();
+        assert_eq!(tests, [vec![3, 4, 6], vec![0, 2], vec![1, 5]]);
+        assert_ne!(split(&ids(30), 3, 1).unwrap(), split(&ids(30), 3, 2).unwrap());
+    }
+
+    #[test]
+    fn impossible_divisions_are_refused() {
+        assert!(split(&ids(5), 1, 0).is_err());
+        assert!(split(&ids(5), 6, 0).is_err());
+        assert!(split(&["a".to_string(), "a".to_string()], 2, 0).unwrap_err().to_string().contains("same id"));
+        assert!(holdout(&ids(10), 0.5, 0.5, 0).is_err());
+        assert!(holdout(&ids(2), 0.1, 0.1, 0).is_err());
+        assert!(holdout(&ids(9), f64::NAN, 0.1, 0).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_case_is_tested_once_by_a_model_that_never_saw_it(count in 2_usize..60, share in 0.0_f64..1.0, seed: u64) {
+            let folds = 2 + (share * (count - 2) as f64) as usize;
+            let split = split(&ids(count), folds, seed).unwrap();
+            let mut tested: Vec<usize> = split.iter().flat_map(|fold| fold.test.clone()).collect();
+            tested.sort_unstable();
+            prop_assert_eq!(tested, (0..count).collect::<Vec<_>>());
+            for fold in &split {
+                let mut all = [fold.train.clone(), fold.test.clone()].concat();
+                all.sort_unstable();
+                prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
+                prop_assert!(fold.test.len() == count / folds || fold.test.len() == count.div_ceil(folds));
+            }
+        }
+
+        #[test]
+        fn three_sets_share_no_case_and_lose_none(count in 4_usize..60, seed: u64) {
+            let sets = holdout(&ids(count), 0.25, 0.25, seed).unwrap();
+            let mut all = [sets.train.clone(), sets.validation, sets.held_out].concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
+            prop_assert!(!sets.train.is_empty());
+        }
+
+        #[test]
+        fn the_order_of_a_listing_decides_nothing(count in 2_usize..30, turn in 0_usize..30, seed: u64) {
+            let names = |ids: &[String]| -> Vec<Vec<String>> {
+                let named = |fold: Fold| {
+                    let mut test: Vec<String> = fold.test.iter().map(|place| ids[*place].clone()).collect();
+                    test.sort();
+                    test
+                };
+                split(ids, 2, seed).unwrap().into_iter().map(named).collect()
+            };
+            let mut turned = ids(count);
+            turned.rotate_left(turn % count);
+            prop_assert_eq!(names(&ids(count)), names(&turned));
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The 348 bytes of a NIfTI-1 header, judged before anything believes them.
+//!
+//! Guards one promise: after [`Header::parse`] the file's claims are possible (type and size agree, the voxels fit in
+//! memory, spacing and orientation are numbers). It reads only the fields that decide geometry and values and leaves the
+//! conversion of voxels to the `nifti` crate, which trusts its header.
+//! Format: Cox et al. (2004), "A (sort of) new image data format standard: NIfTI-1", `nifti1.h`.
+
+use crate::fault::{Fault, Result};
+use crate::volume::Grid;
+use crate::volume::affine::{self, Affine};
+
+/// Bytes of a header.
+pub(super) const LENGTH: usize = 348;
+
+/// Where voxels may begin at the earliest in a single file: header and four bytes of "extension follows".
+const FIRST_VOXEL: usize = 352;
+
+/// No 3D MRI has more voxels than 1024³; a header that says so is damaged, and believing it would ask for gigabytes.
+pub(super) const MOST_VOXELS: usize = 1 << 30;
+
+/// What matters of a header.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Header {
+    /// Shape, spacing and affine.
+    pub(super) grid: Grid,
+    /// Position of the first voxel in the file, in bytes.
+    pub(super) offset: usize,
+    /// Bytes of all voxels.
+    pub(super) length: usize,
+    /// Slope and intercept from stored to real values; `None` if values stand as they are.
+    pub(super) scaling: Option<(f32, f32)>,
+}
+
+/// Code, name and bits of the types that hold one number per voxel.
+const TYPES: [(i16, &str, i16); 10] = [
+    (2, "uint8", 8),
+    (256, "int8", 8),
+    (512, "uint16", 16),
+    (4, "int16", 16),
+    (768, "uint32", 32),
+    (8, "int32", 32),
+    (1280, "uint64", 64),
+    (1024, "int64", 64),
+    (16, "float32", 32),
+    (64, "float64", 64),
+];
+
+/// The numbers of a header at their places, in its byte order.
+struct Fields<'a> {
+    bytes: &'a [u8; LENGTH],
+    big_endian: bool,
+}
+
+impl Fields<'_> {
+    fn at<const N: usize>(&self, place: usize) -> [u8; N] {
+        let mut raw: [u8; N] = std::array::from_fn(|i| self.bytes[place + i]);
+        if self.big_endian {
+            raw.reverse();
+        }
+        raw
+    }
+
+    fn i16(&self, place: usize) -> i16 {
+        i16::from_le_bytes(self.at(place))
+    }
+
+    fn f32(&self, place: usize) -> f32 {
+        f32::from_le_bytes(self.at(place))
+    }
+
+    fn f64(&self, place: usize) -> f64 {
+        f64::from(self.f32(place))
+    }
+}
+
+impl Header {
+    /// Reads and judges a header.
+    ///
+    /// # Errors
+    /// If it is no NIfTI-1 single-file header, or describes an image that cannot be. The file's name is left to the
+    /// caller.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
+        let Some(bytes) = bytes.first_chunk::<LENGTH>() else {
+            return Err(Fault::new("file is too short for a NIfTI-1 header")
+                .expected(format!("at least {LENGTH} bytes"))
+                .found(format!("{} bytes", bytes.len()))
+                .hint("the file is empty or damaged; copy it again from its source"));
+        };
+        let fields = Fields { bytes, big_endian: byte_order(bytes)? };
+        let shape = shape(&fields)?;
+        let voxels = shape.iter().product::<usize>();
+        let length = voxels * bytes_per_voxel(&fields)?;
+        let spacing = spacing(&fields)?;
+        let affine = orientation(&fields, shape, spacing)?;
+        Ok(Self { grid: Grid { shape, spacing, affine }, offset: offset(&fields)?, length, scaling: scaling(&fields)? })
+    }
+}
+
+/// Whether the header is big-endian, known from its first number, which is its own length.
+fn byte_order(bytes: &[u8; LENGTH]) -> Result<bool> {
+    let first = [bytes[0], bytes[1], bytes[2], bytes[3]];
+    let big_endian = u32::from_be_bytes(first) == LENGTH as u32;
+    let fault = Fault::new("not a NIfTI-1 image").field("sizeof_hdr").expected(LENGTH);
+    let size = u32::from_le_bytes(first);
+    if size == 540 || u32::from_be_bytes(first) == 540 {
+        return Err(fault.found("540, which is NIfTI-2").hint(
+            "NIfTI-2 is not supported; convert with nibabel: \
+             `nib.save(nib.Nifti1Image.from_image(nib.load(\"in.nii\")), \"out.nii.gz\")`",
+        ));
+    }
+    if size != LENGTH as u32 && !big_endian {
+        return Err(fault.found(size).hint("the file is of another format or damaged; convert it to .nii.gz"));
+    }
+    let magic = &bytes[344..348];
+    match magic {
+        b"n+1\0" => Ok(big_endian),
+        b"ni1\0" => Err(Fault::new("header and voxels are in two files")
+            .field("magic")
+            .expected("n+1, one file")
+            .found("ni1, a pair of .hdr and .img")
+            .hint("convert the pair to one .nii.gz file")),
+        _ => Err(Fault::new("not a NIfTI-1 image")
+            .field("magic")
+            .expected("n+1")
+            .found(format!("`{}`", magic.escape_ascii()))
+            .hint("the file is of another format (perhaps Analyze 7.5) or damaged; convert it to .nii.gz")),
+    }
+}
+
+/// Three axes; further ones must have length one.
+fn shape(fields: &Fields) -> Result<[usize; 3]> {
+    let dim: [i16; 8] = std::array::from_fn(|i| fields.i16(40 + 2 * i));
+    let axes = dim[0];
+    let fault = |text: &str| Fault::new(text.to_string()).field("dim").found(format!("{dim:?}"));
+    if !(3..=7).contains(&axes) {
+        return Err(fault("not a 3D image").expected("3 axes").hint("dim[0] is the number of axes"));
+    }
+    if let Some(axis) = (1..=axes as usize).find(|axis| dim[*axis] < 1) {
+        return Err(fault("an axis has no voxels").expected(format!("dim[{axis}] at least 1")));
+    }
+    if dim[4..=axes as usize].iter().any(|n| *n != 1) {
+        return Err(fault("image has more than three axes")
+            .expected("one volume of one channel")
+            .hint("split time points or channels into files of their own"));
+    }
+    let shape: [usize; 3] = std::array::from_fn(|axis| dim[axis + 1] as usize);
+    // Three 15-bit factors: the product cannot overflow 64 bits.
+    if shape.iter().product::<usize>() > MOST_VOXELS {
+        return Err(fault("image is impossibly large")
+            .expected(format!("at most {MOST_VOXELS} voxels"))
+            .hint("the header is damaged; copy the file again from its source"));
+    }
+    Ok(shape)
+}
+
+fn bytes_per_voxel(fields: &Fields) -> Result<usize> {
+    let (code, bitpix) = (fields.i16(70), fields.i16(72));
+    let Some((_, name, bits)) = TYPES.iter().find(|(known, ..)| *known == code) else {
+        return Err(Fault::new("voxel type is not supported")
+            .field("datatype")
+            .expected("whole numbers of 8 to 64 bits, float32 or float64")
+            .found(format!("code {code}"))
+            .hint("complex, colour and 128-bit voxels have to be converted to one number each"));
+    };
+    if bitpix != *bits {
+        return Err(Fault::new("voxel size contradicts voxel type")
+            .field("bitpix")
+            .expected(format!("{bits} for {name}"))
+            .found(bitpix)
+            .hint("the header is damaged or was edited by hand; write the image again"));
+    }
+    Ok(*bits as usize / 8)
+}
+
+fn offset(fields: &Fields) -> Result<usize> {
+    let offset = fields.f32(108);
+    // Zero stands for "right after the header" in files of some older writers; nibabel reads it so.
+    if offset == 0.0 {
+        return Ok(FIRST_VOXEL);
+    }
+    // Extensions of a gigabyte do not exist; the bound also keeps the conversion exact enough to be whole.
+    if !(FIRST_VOXEL as f32..=1e9).contains(&offset) {
+        return Err(Fault::new("voxels begin at an impossible place")
+            .field("vox_offset")
+            .expected(format!("at least {FIRST_VOXEL} bytes"))
+            .found(offset));
+    }
+    Ok(offset as usize)
+}
+
+/// A slope of zero, or one that is no number, means "no scaling", intercept included, as in nibabel.
+fn scaling(fields: &Fields) -> Result<Option<(f32, f32)>> {
+    let (slope, intercept) = (fields.f32(112), fields.f32(116));
+    if slope == 0.0 || !slope.is_finite() {
+        return Ok(None);
+    }
+    if !intercept.is_finite() {
+        return Err(Fault::new("values cannot be scaled")
+            .field("scl_inter")
+            .expected("a finite number, because scl_slope is one")
+            .found(intercept));
+    }
+    Ok(Some((slope, intercept)).filter(|pair| *pair != (1.0, 0.0)))
+}
+
+fn spacing(fields: &Fields) -> Result<[f64; 3]> {
+    let spacing: [f64; 3] = std::array::from_fn(|axis| fields.f64(80 + 4 * axis));
+    let text = format!("{} x {} x {}", spacing[0], spacing[1], spacing[2]);
+    if !spacing.iter().all(|s| s.is_finite() && *s > 0.0) {
+        return Err(Fault::new("spacing is not a distance")
+            .field("pixdim[1..=3]")
+            .expected("three positive numbers of mm")
+            .found(text)
+            .hint("set the voxel size from the scanner's export; without it no distance can be measured"));
+    }
+    // Codes 1 and 3 are metres and micrometres; 0, unknown, is taken for millimetres as every tool does.
+    match fields.bytes[123] & 7 {
+        unit @ (1 | 3) => Err(Fault::new("spacing is not in millimetres")
+            .field("xyzt_units")
+            .expected("2 (mm) or 0 (unknown)")
+            .found(format!("{unit} ({}), pixdim {text}", if unit == 1 { "metres" } else { "micrometres" }))
+            .hint("write the image with millimetres, or correct the unit if the numbers already are millimetres")),
+        _ => Ok(spacing),
+    }
+}
+
+/// `sform`, else `qform`, else centred axes; a stated orientation must agree with the spacing.
+fn orientation(fields: &Fields, shape: [usize; 3], spacing: [f64; 3]) -> Result<Affine> {
+    let numbers = |place: usize| std::array::from_fn::<f64, 3, _>(|i| fields.f64(place + 4 * i));
+    if fields.i16(254) > 0 {
+        let sform: Affine =
+            std::array::from_fn(|row| std::array::from_fn(|column| fields.f64(280 + 16 * row + 4 * column)));
+        let norms = affine::column_norms(&sform);
+        let agree = |(norm, spacing): (&f64, &f64)| (norm - spacing).abs() <= affine::TOLERANCE_MM * spacing.max(1.0);
+        if sform.as_flattened().iter().all(|x| x.is_finite()) && norms.iter().zip(&spacing).all(agree) {
+            return Ok(sform);
+        }
+        return Err(Fault::new("orientation and voxel size contradict each other")
+            .field("srow_x, srow_y, srow_z and pixdim")
+            .expected(format!("columns as long as pixdim: {} x {} x {} mm", spacing[0], spacing[1], spacing[2]))
+            .found(format!("{} x {} x {} mm", norms[0], norms[1], norms[2]))
+            .hint("one of the two is wrong; compare with the scanner's export and set both"));
+    }
+    if fields.i16(252) > 0 {
+        let qfac = if fields.f32(76) < 0.0 { -1.0 } else { 1.0 };
+        return affine::from_quaternion(numbers(256), numbers(268), spacing, qfac);
+    }
+    Ok(affine::centred(shape, spacing))
+}
+
+/// Headers for tests.
+#[cfg(test)]
+pub(super) mod sample {
+    /// A little-endian float32 header of 2 x 3 x 4 voxels, 1 x 2 x 3 mm, without orientation.
+    pub(in crate::data) fn header() -> Vec<u8> {
+        let mut bytes = vec![0; super::LENGTH];
+        put(&mut bytes, 0, &348_i32.to_le_bytes());
+        for (i, n) in [3_i16, 2, 3, 4, 1, 1, 1, 1].iter().enumerate() {
+            put(&mut bytes, 40 + 2 * i, &n.to_le_bytes());
+        }
+        put(&mut bytes, 70, &16_i16.to_le_bytes());
+        put(&mut bytes, 72, &32_i16.to_le_bytes());
+        for (i, s) in [1.0_f32, 1.0, 2.0, 3.0].iter().enumerate() {
+            put(&mut bytes, 76 + 4 * i, &s.to_le_bytes());
+        }
+        put(&mut bytes, 108, &352.0_f32.to_le_bytes());
+        put(&mut bytes, 123, &[2]);
+        put(&mut bytes, 344, b"n+1\0");
+        bytes
+    }
+
+    pub(in crate::data) fn put(bytes: &mut [u8], place: usize, value: &[u8]) {
+        bytes[place..place + value.len()].copy_from_slice(value);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these values are exact")]
+mod tests {
+    use super::sample::{header, put};
+    use super::*;
+
+    fn with(place: usize, value: &[u8]) -> Result<Header> {
+        let mut bytes = header();
+        put(&mut bytes, place, value);
+        Header::parse(&bytes)
+    }
+
+    #[test]
+    fn a_plain_header_says_what_it_says() {
+        let parsed = Header::parse(&header()).unwrap();
+        assert_eq!((parsed.grid.shape, parsed.grid.spacing), ([2, 3, 4], [1.0, 2.0, 3.0]));
+        assert_eq!((parsed.offset, parsed.length, parsed.scaling), (352, 96, None));
+        assert_eq!(parsed.grid.affine[0], [-1.0, 0.0, 0.0, 0.5]);
+    }
+
+    #[test]
+    fn every_impossible_claim_is_named() {
+        let i16s = |n: i16| n.to_le_bytes().to_vec();
+        let f32s = |x: f32| x.to_le_bytes().to_vec();
+        let cases: [(usize, Vec<u8>, &str); 19] = [
+            (0, 347_i32.to_le_bytes().to_vec(), "not a NIfTI-1 image"),
+            (0, 540_i32.to_le_bytes().to_vec(), "not a NIfTI-1 image"),
+            (344, b"ni1\0".to_vec(), "header and voxels are in two files"),
+            (344, vec![0; 4], "not a NIfTI-1 image"),
+            (40, i16s(2), "not a 3D image"),
+            (40, i16s(900), "not a 3D image"),
+            (42, i16s(0), "an axis has no voxels"),
+            (42, i16s(-5), "an axis has no voxels"),
+            (42, [i16s(32000), i16s(32000), i16s(32000)].concat(), "image is impossibly large"),
+            (40, [i16s(4), i16s(2), i16s(3), i16s(4), i16s(2)].concat(), "image has more than three axes"),
+            (70, i16s(32), "voxel type is not supported"),
+            (72, i16s(16), "voxel size contradicts voxel type"),
+            (80, f32s(0.0), "spacing is not a distance"),
+            (84, f32s(f32::NAN), "spacing is not a distance"),
+            (88, f32s(-3.0), "spacing is not a distance"),
+            (123, vec![3], "spacing is not in millimetres"),
+            (108, f32s(f32::NAN), "voxels begin at an impossible place"),
+            (112, [f32s(2.0), f32s(f32::INFINITY)].concat(), "values cannot be scaled"),
+            (254, i16s(1), "orientation and voxel size contradict each other"),
+        ];
+        for (place, value, summary) in cases {
+            assert_eq!(with(place, &value).unwrap_err().summary(), summary, "byte {place}");
+        }
+        assert_eq!(Header::parse(&header()[..347]).unwrap_err().summary(), "file is too short for a NIfTI-1 header");
+    }
+
+    #[test]
+    fn slopes_that_are_no_slopes_scale_nothing() {
+        for slope in [0.0, f32::NAN, f32::INFINITY, 1.0] {
+            assert_eq!(with(112, &slope.to_le_bytes()).unwrap().scaling, None);
+        }
+        assert_eq!(with(112, &0.5_f32.to_le_bytes()).unwrap().scaling, Some((0.5, 0.0)));
+    }
+}

@@ -1,0 +1,24 @@
+//! Volumes and masks from disk (or made up) to batches: what the trainer sees and what the judge sees.
+//!
+//! The way of a case: [`layout`] finds its files, [`nifti`] reads them, [`preprocess`] normalises the image, a [`Case`]
+//! keeps both the preprocessed and the native truth, [`folds`] decides who trains on it, [`patches`] cuts batches from
+//! it and [`augment`] varies them. [`phantom`] makes cases out of nothing but a seed. Knows no network and no loss.
+
+pub mod augment;
+pub mod case;
+pub mod folds;
+mod header;
+pub mod layout;
+pub mod nifti;
+pub mod patches;
+pub mod phantom;
+pub mod preprocess;
+#[cfg(test)]
+mod real;
+mod stream;
+
+pub use augment::Augment;
+pub use case::{Case, Dataset};
+pub use patches::{Batch, PatchSampler};
+pub use phantom::Phantom;
+pub use preprocess::{LabelMode, Preprocess};

@@ -1,0 +1,35 @@
+//! The 3D U-Net and what it runs on. Knows no data, no loss and no search.
+
+pub mod kernels;
+mod unet3d;
+mod weights;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+pub use kernels::KernelPath;
+pub use unet3d::{UNet3d, UNet3dConfig};
+pub use weights::{Weights, decode, encode};
+
+/// The device of all tensors.
+pub fn device() -> Device {
+    Device::flex()
+}
+
+/// The kernels that this processor runs; part of what decides the bits of a result.
+pub fn kernel_path() -> KernelPath {
+    KernelPath::detected()
+}
+
+/// The network without the record that gradients need.
+pub fn inference(network: &UNet3d) -> UNet3d {
+    network.clone().valid()
+}
+
+/// The values of a tensor, last axis contiguous.
+///
+/// # Panics
+/// If the tensor is not of 32-bit floats, which is the only type this crate makes.
+pub fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("all tensors are of 32-bit floats")
+}

@@ -1,0 +1,180 @@
+//! Weights as values: snapshots in memory, and safetensors files that other tools open.
+
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::{UNet3d, UNet3dConfig, floats};
+use crate::fault::{Fault, Result};
+use crate::rng::{Purpose, stream};
+
+/// All parameters of a network, apart from any device: cheap to share between trainings that start alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    config: UNet3dConfig,
+    tensors: Vec<Named>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Named {
+    name: String,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl Weights {
+    /// The weights of a network.
+    pub fn of(network: &UNet3d) -> Self {
+        let mut reader = Reader::default();
+        network.visit(&mut reader);
+        Self { config: network.config(), tensors: reader.tensors }
+    }
+
+    /// A network with these weights.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape than the network's.
+    pub fn network(&self, device: &Device) -> Result<UNet3d> {
+        let fresh = self.config.init(&mut stream(0, Purpose::Weights, 0, 0), device);
+        let expected = Self::of(&fresh);
+        for (ours, theirs) in expected.tensors.iter().zip(&self.tensors) {
+            if (&ours.name, &ours.shape) != (&theirs.name, &theirs.shape) {
+                return Err(Fault::new("weights do not fit the network")
+                    .field(&ours.name)
+                    .expected(format!("{:?}", ours.shape))
+                    .found(format!("{} {:?}", theirs.name, theirs.shape)));
+            }
+        }
+        if expected.tensors.len() != self.tensors.len() {
+            return Err(Fault::new("weights do not fit the network")
+                .expected(format!("{} tensors", expected.tensors.len()))
+                .found(self.tensors.len()));
+        }
+        Ok(fresh.map(&mut Writer { tensors: self.tensors.iter(), device }))
+    }
+}
+
+/// The bytes of a safetensors file: all parameters by name, the size of the network in the metadata.
+///
+/// # Errors
+/// If the format cannot hold them.
+pub fn encode(network: &UNet3d) -> Result<Vec<u8>> {
+    let weights = Weights::of(network);
+    let bytes: Vec<Vec<u8>> = weights.tensors.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let fail = |error: safetensors::SafeTensorError| Fault::failed(format!("cannot write weights: {error}"));
+    let views = weights.tensors.iter().zip(&bytes).map(|(tensor, bytes)| {
+        Ok((tensor.name.as_str(), TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(fail)?))
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    let size = serde_json::to_string(&weights.config).map_err(|error| Fault::failed(error.to_string()))?;
+    let metadata = HashMap::from([("unet3d".to_string(), size)]);
+    safetensors::serialize(views, Some(metadata)).map_err(fail)
+}
+
+/// The network of a safetensors file.
+///
+/// # Errors
+/// If the bytes are not such a file, or a tensor does not fit.
+pub fn decode(bytes: &[u8], device: &Device) -> Result<UNet3d> {
+    let broken = |error: safetensors::SafeTensorError| Fault::new("not a whole safetensors file").found(error);
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let size = metadata.metadata().as_ref().and_then(|map| map.get("unet3d"));
+    let size = size.ok_or_else(|| Fault::new("weights without the size of their network").field("metadata `unet3d`"))?;
+    let config: UNet3dConfig = serde_json::from_str(size)
+        .map_err(|error| Fault::new("weights with an unreadable size of their network").field("metadata `unet3d`").found(error))?;
+    if config.levels == 0 || config.levels > 16 || config.width == 0 {
+        return Err(Fault::new("weights with an impossible size of their network").field("metadata `unet3d`").found(size));
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(broken)?;
+    let mut tensors = Weights::of(&config.init(&mut stream(0, Purpose::Weights, 0, 0), device)).tensors;
+    for tensor in &mut tensors {
+        let view = file.tensor(&tensor.name).map_err(|_| Fault::new("weights lack a tensor").field(&tensor.name))?;
+        if view.dtype() != Dtype::F32 {
+            return Err(Fault::new("weights of another type").field(&tensor.name).expected("F32").found(format!("{:?}", view.dtype())));
+        }
+        tensor.shape = view.shape().to_vec();
+        tensor.values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    }
+    Weights { config, tensors }.network(device)
+}
+
+/// Collects parameters with their path.
+#[derive(Default)]
+struct Reader {
+    path: Vec<String>,
+    tensors: Vec<Named>,
+}
+
+impl ModuleVisitor for Reader {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        self.tensors.push(Named { name: self.path.join("."), shape: tensor.dims().to_vec(), values: floats(tensor) });
+    }
+}
+
+/// Puts parameters in, in the order in which [`Reader`] took them out.
+struct Writer<'a> {
+    tensors: std::slice::Iter<'a, Named>,
+    device: &'a Device,
+}
+
+impl ModuleMapper for Writer<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let named = self.tensors.next().expect("the number of tensors was checked");
+        let data = TensorData::new(named.values.clone(), named.shape.clone());
+        param.map(|old| {
+            let tensor = Tensor::from_data(data, self.device);
+            if old.is_require_grad() { tensor.require_grad() } else { tensor }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::device;
+
+    fn network(seed: u64) -> UNet3d {
+        let config = UNet3dConfig { in_channels: 1, out_channels: 1, width: 2, levels: 2 };
+        config.init(&mut stream(seed, Purpose::Weights, 0, 0), &device())
+    }
+
+    #[test]
+    fn weights_survive_memory_and_file() {
+        let network = network(1);
+        let weights = Weights::of(&network);
+        assert_eq!(Weights::of(&weights.network(&device()).unwrap()), weights);
+        let back = decode(&encode(&network).unwrap(), &device()).unwrap();
+        assert_eq!(Weights::of(&back), weights);
+    }
+
+    #[test]
+    fn names_tell_the_place_and_occur_once() {
+        let mut names: Vec<String> = Weights::of(&network(1)).tensors.into_iter().map(|t| t.name).collect();
+        assert!(names.contains(&"down.0.first.weight".to_string()), "{names:?}");
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let bytes = encode(&network(1)).unwrap();
+        for end in (0..bytes.len()).step_by(7) {
+            assert!(decode(&bytes[..end], &device()).is_err(), "{end} bytes");
+        }
+        let wrong = String::from_utf8_lossy(&bytes).replacen("\\\"width\\\":2", "\\\"width\\\":4", 1);
+        assert!(decode(wrong.as_bytes(), &device()).is_err());
+    }
+}

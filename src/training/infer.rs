@@ -1,0 +1,163 @@
+//! From a network and a case to a mask on the grid of the case's file.
+
+use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::data::Case;
+use crate::fault::Result;
+use crate::nn::{self, UNet3d, floats};
+use crate::volume::Volume;
+
+/// How a network sees a volume larger than a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Window {
+    /// The whole volume at once, padded with zeros to what the network divides by: fast, and memory grows with the
+    /// volume.
+    Whole,
+    /// Patches that overlap, blended by a Gaussian of an eighth of the patch (nnU-Net).
+    Sliding {
+        /// Voxels of a patch.
+        patch: [usize; 3],
+        /// Share of a patch by which neighbours overlap, from 0 to below 1.
+        overlap: f64,
+    },
+}
+
+/// Predicts a mask on the grid of the case's file: 0 is background, c + 1 is class c, and a voxel belongs to the class of
+/// the largest probability above 0.5.
+///
+/// # Errors
+/// If the case cannot be brought back to its own grid.
+pub fn predict(network: &UNet3d, case: &Case, window: Window) -> Result<Volume<u8>> {
+    let shape = case.image.grid.shape;
+    let logits = match window {
+        Window::Whole => whole(network, &case.image.voxels, shape),
+        Window::Sliding { patch, overlap } => sliding(network, &case.image.voxels, shape, patch, overlap),
+    };
+    let mut mask = case.native_label.map(|_| 0u8);
+    let mut best = vec![0f32; mask.voxels.len()];
+    for (class, logits) in logits.into_iter().enumerate() {
+        let native = case.restore(logits)?;
+        for ((voxel, best), logit) in mask.voxels.iter_mut().zip(&mut best).zip(native.voxels) {
+            if logit > *best {
+                (*voxel, *best) = (class as u8 + 1, logit);
+            }
+        }
+    }
+    Ok(mask)
+}
+
+/// Logits per class of a box of the volume, which may reach past its end.
+fn window(network: &UNet3d, image: &[f32], shape: [usize; 3], origin: [usize; 3], size: [usize; 3]) -> Vec<f32> {
+    let mut voxels = vec![0f32; size.iter().product()];
+    copy_box(shape, origin, size, |inside, from| voxels[inside].copy_from_slice(&image[from]));
+    let [depth, height, width] = size;
+    let image = Tensor::<5>::from_data(TensorData::new(voxels, [1, 1, depth, height, width]), &nn::device());
+    floats(network.forward(image))
+}
+
+fn whole(network: &UNet3d, image: &[f32], shape: [usize; 3]) -> Vec<Vec<f32>> {
+    let size = shape.map(|n| n.next_multiple_of(network.multiple()));
+    let logits = window(network, image, shape, [0; 3], size);
+    let padded: usize = size.iter().product();
+    logits
+        .chunks_exact(padded)
+        .map(|class| {
+            let mut cut = vec![0f32; shape.iter().product()];
+            copy_box(shape, [0; 3], size, |inside, to| cut[to].copy_from_slice(&class[inside]));
+            cut
+        })
+        .collect()
+}
+
+fn sliding(network: &UNet3d, image: &[f32], shape: [usize; 3], patch: [usize; 3], overlap: f64) -> Vec<Vec<f32>> {
+    let patch = patch.map(|n| n.next_multiple_of(network.multiple()));
+    let importance = gaussian(patch);
+    let voxels: usize = shape.iter().product();
+    let mut sums: Vec<Vec<f32>> = Vec::new();
+    let mut weights = vec![0f32; voxels];
+    let [i, j, k] = [0, 1, 2].map(|axis| starts(shape[axis], patch[axis], overlap));
+    for origin in i.iter().flat_map(|i| j.iter().flat_map(|j| k.iter().map(|k| [*i, *j, *k]))) {
+        let logits = window(network, image, shape, origin, patch);
+        let classes: Vec<&[f32]> = logits.chunks_exact(importance.len()).collect();
+        sums.resize_with(classes.len(), || vec![0f32; voxels]);
+        copy_box(shape, origin, patch, |inside, to| {
+            let importance = &importance[inside.clone()];
+            for (weight, more) in weights[to.clone()].iter_mut().zip(importance) {
+                *weight += more;
+            }
+            for (sum, class) in sums.iter_mut().zip(&classes) {
+                for ((sum, logit), weight) in sum[to.clone()].iter_mut().zip(&class[inside.clone()]).zip(importance) {
+                    *sum += logit * weight;
+                }
+            }
+        });
+    }
+    for sum in &mut sums {
+        sum.iter_mut().zip(&weights).for_each(|(sum, weight)| *sum /= weight);
+    }
+    sums
+}
+
+/// Where patches begin along an axis: evenly spread, the last one ending with the volume.
+fn starts(length: usize, patch: usize, overlap: f64) -> Vec<usize> {
+    let last = length.saturating_sub(patch);
+    let stride = ((patch as f64 * (1.0 - overlap)) as usize).max(1);
+    let steps = last.div_ceil(stride);
+    (0..=steps).map(|step| if steps == 0 { 0 } else { (last * step + steps / 2) / steps }).collect()
+}
+
+/// Weight of each voxel of a patch: a Gaussian of an eighth of the patch around its centre. Never zero, or a voxel that
+/// only one corner sees would be divided by nothing.
+fn gaussian(patch: [usize; 3]) -> Vec<f32> {
+    let axis = |n: usize| -> Vec<f64> {
+        let (centre, deviation) = ((n as f64 - 1.0) / 2.0, n as f64 / 8.0);
+        (0..n).map(|i| (-0.5 * ((i as f64 - centre) / deviation).powi(2)).exp().max(1e-3)).collect()
+    };
+    let [i, j, k] = patch.map(axis);
+    i.iter().flat_map(|a| j.iter().flat_map(|b| k.iter().map(|c| (a * b * c) as f32).collect::<Vec<f32>>()).collect::<Vec<f32>>()).collect()
+}
+
+/// Calls `row` for every row of a box that lies inside the volume, with its range in the box and in the volume.
+fn copy_box(
+    shape: [usize; 3],
+    origin: [usize; 3],
+    size: [usize; 3],
+    mut row: impl FnMut(std::ops::Range<usize>, std::ops::Range<usize>),
+) {
+    let inside = [0, 1, 2].map(|axis| size[axis].min(shape[axis].saturating_sub(origin[axis])));
+    for i in 0..inside[0] {
+        for j in 0..inside[1] {
+            let from = (i * size[1] + j) * size[2];
+            let to = ((origin[0] + i) * shape[1] + origin[1] + j) * shape[2] + origin[2];
+            row(from..from + inside[2], to..to + inside[2]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_cover_every_voxel_and_end_with_the_volume() {
+        for length in 1..60 {
+            for patch in [1, 4, 16, 32] {
+                let starts = starts(length, patch, 0.5);
+                let mut seen = vec![false; length];
+                for start in &starts {
+                    assert!(start + patch <= length || *start == 0);
+                    (*start..length.min(start + patch)).for_each(|i| seen[i] = true);
+                }
+                assert!(seen.iter().all(|s| *s), "{length} {patch} {starts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_box_finds_its_rows() {
+        let mut rows = Vec::new();
+        copy_box([2, 3, 4], [1, 1, 2], [2, 2, 4], |inside, outside| rows.push((inside, outside)));
+        assert_eq!(rows, [(0..2, 18..20), (4..6, 22..24)]);
+    }
+}

@@ -1,0 +1,15 @@
+//! One network, one loss, some cases: training, prediction, and the short trainings that judge candidate losses.
+//!
+//! [`train`](train()) is the loop; [`proxy`] is the only bridge between the search and the networks; [`crossval`] trains
+//! losses over folds and judges them on whole volumes. A training is a function of its cases, loss, recipe and seed: the
+//! batches of a step come from an address, so every loss of a comparison sees the same patches in the same order.
+
+pub mod crossval;
+pub mod infer;
+pub mod proxy;
+mod recipe;
+mod trainer;
+pub mod workers;
+
+pub use recipe::Recipe;
+pub use trainer::{Job, Outcome, train};
