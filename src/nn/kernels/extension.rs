@@ -1,0 +1,206 @@
+//! Our kernels as differentiable operations of the tensor library: a backend extension and its backward nodes.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{Bytes, DType, Shape, Tensor};
+
+use super::convolution::Convolution;
+use super::norm::{Moments, Norm};
+use super::transposed::Transposed;
+
+/// The operations.
+#[backend_extension(Autodiff, Flex)]
+pub(super) trait Kernels: Backend {
+    /// See [`super::conv3d`].
+    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self>;
+    /// See [`super::conv_transpose3d`].
+    fn transpose(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// See [`super::instance_norm_leaky_relu`].
+    fn normalise(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+        slope: f64,
+    ) -> FloatTensor<Self>;
+}
+
+pub(super) fn conv3d(x: Tensor<5>, weight: Tensor<5>, stride: usize) -> Tensor<5> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::convolve(x.into_dispatch(), weight.into_dispatch(), stride))
+}
+
+pub(super) fn conv_transpose3d(x: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::transpose(x.into_dispatch(), weight.into_dispatch()))
+}
+
+pub(super) fn instance_norm_leaky_relu(x: Tensor<5>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64, slope: f64) -> Tensor<5> {
+    let [x, gamma, beta] = [x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch()];
+    Tensor::from_dispatch(<Dispatch as Kernels>::normalise(x, gamma, beta, epsilon, slope))
+}
+
+impl Kernels for Flex {
+    fn convolve(x: FlexTensor, weight: FlexTensor, stride: usize) -> FlexTensor {
+        let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
+        let shape = convolution(&x, &weight, stride);
+        let [depth, height, width] = shape.out_shape();
+        tensor(shape.forward(x.storage(), weight.storage()), &[shape.samples, shape.outputs, depth, height, width])
+    }
+
+    fn transpose(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
+        let shape = transposed(&x, &weight);
+        let [depth, height, width] = shape.out_shape();
+        tensor(shape.forward(x.storage(), weight.storage()), &[shape.samples, shape.outputs, depth, height, width])
+    }
+
+    fn normalise(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, epsilon: f64, slope: f64) -> FlexTensor {
+        normalised(&x.to_contiguous(), &gamma.to_contiguous(), &beta.to_contiguous(), epsilon, slope).0
+    }
+}
+
+fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::from(shape.to_vec())), DType::F32)
+}
+
+fn shape_of(tensor: &FlexTensor) -> Vec<usize> {
+    tensor.layout().shape().to_vec()
+}
+
+fn convolution(x: &FlexTensor, weight: &FlexTensor, stride: usize) -> Convolution {
+    let (x, weight) = (shape_of(x), shape_of(weight));
+    Convolution { samples: x[0], inputs: x[1], outputs: weight[0], kernel: weight[2], stride, shape: [x[2], x[3], x[4]] }
+}
+
+fn transposed(x: &FlexTensor, weight: &FlexTensor) -> Transposed {
+    let (x, weight) = (shape_of(x), shape_of(weight));
+    Transposed { samples: x[0], inputs: x[1], outputs: weight[1], shape: [x[2], x[3], x[4]] }
+}
+
+fn norm(x: &FlexTensor, epsilon: f64, slope: f64) -> Norm {
+    let shape = shape_of(x);
+    Norm { channels: shape[1], voxels: shape[2..].iter().product(), epsilon: epsilon as f32, slope: slope as f32 }
+}
+
+fn normalised(x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, epsilon: f64, slope: f64) -> (FlexTensor, Vec<Moments>) {
+    let (y, moments) = norm(x, epsilon, slope).forward(x.storage(), gamma.storage(), beta.storage());
+    (tensor(y, &shape_of(x)), moments)
+}
+
+#[derive(Debug)]
+struct ConvolveBackward;
+
+impl Backward<Flex, 2> for ConvolveBackward {
+    type State = (FlexTensor, FlexTensor, usize);
+
+    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node, weight_node] = ops.parents;
+        let dy = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let (x, weight, stride) = ops.state;
+        let shape = convolution(&x, &weight, stride);
+        if let Some(node) = weight_node {
+            let gradient = shape.weight_gradient(x.storage(), dy.storage());
+            gradients.register::<Flex>(node.id, tensor(gradient, &shape_of(&weight)));
+        }
+        if let Some(node) = x_node {
+            let gradient = shape.input_gradient(weight.storage(), dy.storage());
+            gradients.register::<Flex>(node.id, tensor(gradient, &shape_of(&x)));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct TransposeBackward;
+
+impl Backward<Flex, 2> for TransposeBackward {
+    type State = (FlexTensor, FlexTensor);
+
+    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node, weight_node] = ops.parents;
+        let dy = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let (x, weight) = ops.state;
+        let shape = transposed(&x, &weight);
+        if let Some(node) = weight_node {
+            let gradient = shape.weight_gradient(x.storage(), dy.storage());
+            gradients.register::<Flex>(node.id, tensor(gradient, &shape_of(&weight)));
+        }
+        if let Some(node) = x_node {
+            let gradient = shape.input_gradient(weight.storage(), dy.storage());
+            gradients.register::<Flex>(node.id, tensor(gradient, &shape_of(&x)));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NormaliseBackward;
+
+impl Backward<Flex, 3> for NormaliseBackward {
+    type State = (FlexTensor, FlexTensor, FlexTensor, Vec<Moments>, f64, f64);
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node, gamma_node, beta_node] = ops.parents;
+        let dy = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let (x, gamma, beta, moments, epsilon, slope) = ops.state;
+        let (gamma, beta) = (gamma.storage(), beta.storage());
+        let found = norm(&x, epsilon, slope).backward(x.storage(), dy.storage(), &moments, gamma, beta);
+        if let Some(node) = x_node {
+            gradients.register::<Flex>(node.id, tensor(found.x, &shape_of(&x)));
+        }
+        for (node, values) in [(gamma_node, found.gamma), (beta_node, found.beta)] {
+            if let Some(node) = node {
+                let shape = [values.len()];
+                gradients.register::<Flex>(node.id, tensor(values, &shape));
+            }
+        }
+    }
+}
+
+impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
+    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize) -> FloatTensor<Self> {
+        match ConvolveBackward.prepare::<C>([x.node(), weight.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let (x, weight) = (x.primitive().to_contiguous(), weight.primitive().to_contiguous());
+                let y = Flex::convolve(x.clone(), weight.clone(), stride);
+                prepared.finish((x, weight, stride), y)
+            }
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(Flex::convolve(x.into_primitive(), weight.into_primitive(), stride))
+            }
+        }
+    }
+
+    fn transpose(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        match TransposeBackward.prepare::<C>([x.node(), weight.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let (x, weight) = (x.primitive().to_contiguous(), weight.primitive().to_contiguous());
+                let y = Flex::transpose(x.clone(), weight.clone());
+                prepared.finish((x, weight), y)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(Flex::transpose(x.into_primitive(), weight.into_primitive())),
+        }
+    }
+
+    fn normalise(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+        slope: f64,
+    ) -> FloatTensor<Self> {
+        match NormaliseBackward.prepare::<C>([x.node(), gamma.node(), beta.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let [x, gamma, beta] = [x, gamma, beta].map(|t| t.primitive().to_contiguous());
+                let (y, moments) = normalised(&x, &gamma, &beta, epsilon, slope);
+                prepared.finish((x, gamma, beta, moments, epsilon, slope), y)
+            }
+            OpsKind::UnTracked(prepared) => {
+                let [x, gamma, beta] = [x, gamma, beta].map(|t| t.into_primitive());
+                prepared.finish(Flex::normalise(x, gamma, beta, epsilon, slope))
+            }
+        }
+    }
+}

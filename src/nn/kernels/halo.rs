@@ -1,0 +1,155 @@
+//! Copies of a tensor in which every tap of a kernel is a constant offset.
+//!
+//! A plane is stored with a rim of zeros, so a tap that reaches over the edge reads zeros; a row and its successor are
+//! one run of memory, so a plane of outputs is one long correlation (the few values computed over the rim are dropped).
+
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
+
+use rayon::prelude::*;
+
+/// Floats behind the last voxel that a vector load may touch.
+const SLACK: usize = 128;
+
+/// 64 bytes of floats: the unit of alignment.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Lane(pub(super) [f32; 16]);
+
+/// Zeroed floats, aligned to 64 bytes, with [`SLACK`] behind them.
+pub(super) struct Buffer(Vec<Lane>);
+
+impl Buffer {
+    fn zeroed(length: usize) -> Self {
+        let lanes = (length + SLACK).div_ceil(16);
+        let layout = Layout::array::<Lane>(lanes).expect("a tensor fits the address space");
+        #[expect(unsafe_code, reason = "`vec![zero; n]` writes every page; fresh pages of the system are zero already")]
+        // SAFETY: the layout is that of `lanes` lanes and not empty; zero bits are a valid lane; the vector owns the block.
+        unsafe {
+            let pointer = alloc_zeroed(layout).cast::<Lane>();
+            if pointer.is_null() {
+                handle_alloc_error(layout);
+            }
+            Self(Vec::from_raw_parts(pointer, lanes, lanes))
+        }
+    }
+
+    pub(super) fn as_ptr(&self) -> *const f32 {
+        self.0.as_ptr().cast()
+    }
+
+    /// Number of floats that may be read.
+    pub(super) fn len(&self) -> usize {
+        self.0.len() * 16
+    }
+
+    fn floats(&mut self) -> &mut [f32] {
+        #[expect(unsafe_code, reason = "a lane is sixteen floats without padding")]
+        // SAFETY: the lanes are contiguous, initialised and borrowed mutably for as long as the slice.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16)
+        }
+    }
+}
+
+/// A haloed copy of `[samples, channels, d, h, w]`. All pitches in floats.
+pub(super) struct Halo {
+    pub(super) buffer: Buffer,
+    pub(super) samples: usize,
+    pub(super) channels: usize,
+    /// From a channel to the next.
+    pub(super) channel: usize,
+    /// From a plane to the next.
+    pub(super) plane: usize,
+    /// From a row to the next.
+    pub(super) row: usize,
+    /// From a parity sub-volume to the next; the channel pitch if there is only one.
+    pub(super) sub: usize,
+}
+
+/// Number of voxels.
+pub(super) fn voxels(shape: [usize; 3]) -> usize {
+    shape.iter().product()
+}
+
+/// With `before` zeros in front of each axis and `after` behind it.
+pub(super) fn padded(x: &[f32], [samples, channels]: [usize; 2], shape: [usize; 3], before: usize, after: usize) -> Halo {
+    let [depth, height, width] = shape;
+    let [_, tall, wide] = shape.map(|n| n + before + after);
+    let channel = (depth + before + after) * tall * wide;
+    let buffer = filled(x, samples * channels, channel, shape, |from, to| {
+        for (i, row) in from.chunks_exact(width).enumerate() {
+            let (z, y) = (i / height, i % height);
+            let start = ((z + before) * tall + y + before) * wide + before;
+            to[start..start + width].copy_from_slice(row);
+        }
+    });
+    Halo { buffer, samples, channels, channel, plane: tall * wide, row: wide, sub: channel }
+}
+
+/// With `before` zeros in front of each axis, then split into the eight sub-volumes of even and odd haloed positions: what
+/// a kernel of stride 2 reads at one offset lies in one of them.
+pub(super) fn split(x: &[f32], [samples, channels]: [usize; 2], shape: [usize; 3], before: usize) -> Halo {
+    let [_, height, width] = shape;
+    let [deep, tall, wide] = shape.map(|n| (n + before).div_ceil(2) + before);
+    let sub = deep * tall * wide;
+    let buffer = filled(x, samples * channels, 8 * sub, shape, |from, to| {
+        for (i, row) in from.chunks_exact(width).enumerate() {
+            let (z, y) = (i / height + before, i % height + before);
+            let plane = (z & 1) * 4 + (y & 1) * 2;
+            for parity in 0..2 {
+                let start = (plane + parity) * sub + ((z / 2) * tall + y / 2) * wide;
+                let first = (parity + before) & 1;
+                for (k, value) in row.iter().skip(first).step_by(2).enumerate() {
+                    to[start + (first + before) / 2 + k] = *value;
+                }
+            }
+        }
+    });
+    Halo { buffer, samples, channels, channel: 8 * sub, plane: tall * wide, row: wide, sub }
+}
+
+/// Without a halo, but with the row pitch of another volume, so that both can be walked in step; what lies between rows is
+/// zero. Planes begin at multiples of 64 bytes and end in at least 16 zeros.
+pub(super) fn pitched(x: &[f32], [samples, channels]: [usize; 2], shape: [usize; 3], row: usize, plane: usize) -> Halo {
+    let [depth, height, width] = shape;
+    let plane = plane.max((height - 1) * row + width).next_multiple_of(16) + 16;
+    let channel = depth * plane;
+    let buffer = filled(x, samples * channels, channel, shape, |from, to| {
+        for (i, values) in from.chunks_exact(width).enumerate() {
+            let start = (i / height) * plane + (i % height) * row;
+            to[start..start + width].copy_from_slice(values);
+        }
+    });
+    Halo { buffer, samples, channels, channel, plane, row, sub: channel }
+}
+
+fn filled(
+    x: &[f32],
+    volumes: usize,
+    pitch: usize,
+    shape: [usize; 3],
+    copy: impl Fn(&[f32], &mut [f32]) + Sync,
+) -> Buffer {
+    let mut buffer = Buffer::zeroed(volumes * pitch);
+    let volumes = buffer.floats()[..volumes * pitch].par_chunks_mut(pitch);
+    volumes.zip(x.par_chunks(voxels(shape))).for_each(|(to, from)| copy(from, to));
+    buffer
+}
+
+impl Halo {
+    /// Offsets of the taps of a k x k x k kernel of stride 1.
+    pub(super) fn taps(&self, k: usize) -> Vec<usize> {
+        positions(k).map(|[z, y, x]| z * self.plane + y * self.row + x).collect()
+    }
+
+    /// Offsets of the taps of a k x k x k kernel of stride 2, in a volume that was [`split`].
+    pub(super) fn strided_taps(&self, k: usize) -> Vec<usize> {
+        let parity = |[z, y, x]: [usize; 3]| (z & 1) * 4 + (y & 1) * 2 + (x & 1);
+        positions(k).map(|p| parity(p) * self.sub + (p[0] / 2) * self.plane + (p[1] / 2) * self.row + p[2] / 2).collect()
+    }
+}
+
+/// The positions of a kernel in the order of its weights.
+fn positions(k: usize) -> impl Iterator<Item = [usize; 3]> {
+    (0..k * k * k).map(move |t| [t / (k * k), t / k % k, t % k])
+}

@@ -1,0 +1,187 @@
+//! Instance normalisation and leaky ReLU in one: y = f(gamma (x - mean) / sd + beta), f(z) = z or slope z.
+//!
+//! Every (sample, channel) is on its own, so results do not depend on the number of threads. Loops are written over
+//! blocks of lanes without branches, which is what lets the compiler vectorise them; mean and variance take two passes
+//! over a volume that is in cache by then, because E[x^2] - mean^2 loses all digits where the mean is large.
+
+use rayon::prelude::*;
+
+/// Floats that are summed side by side.
+const LANES: usize = 64;
+/// Floats whose sum is kept in single precision before it goes to double.
+const BLOCK: usize = 4096;
+
+/// Sizes and constants of one call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Norm {
+    pub(super) channels: usize,
+    /// Voxels of one sample and channel.
+    pub(super) voxels: usize,
+    pub(super) epsilon: f32,
+    pub(super) slope: f32,
+}
+
+/// Mean and reciprocal standard deviation of one sample and channel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moments {
+    mean: f32,
+    reciprocal: f32,
+}
+
+/// Gradients of the input, scale and shift.
+pub(super) struct Gradients {
+    pub(super) x: Vec<f32>,
+    pub(super) gamma: Vec<f32>,
+    pub(super) beta: Vec<f32>,
+}
+
+impl Norm {
+    /// The result and what the backward pass needs.
+    pub(super) fn forward(&self, x: &[f32], gamma: &[f32], beta: &[f32]) -> (Vec<f32>, Vec<Moments>) {
+        let mut y = vec![0f32; x.len()];
+        let volumes = y.par_chunks_mut(self.voxels).zip(x.par_chunks(self.voxels)).enumerate();
+        let moments = volumes.map(|(i, (y, x))| {
+            let (gamma, beta) = (gamma[i % self.channels], beta[i % self.channels]);
+            #[expect(unsafe_code, reason = "functions compiled for AVX-512")]
+            // SAFETY: AVX-512 was detected.
+            unsafe {
+                let moments = moments(x, self.epsilon);
+                let scale = gamma * moments.reciprocal;
+                apply(x, scale, beta - moments.mean * scale, self.slope, y);
+                moments
+            }
+        });
+        let moments = moments.collect();
+        (y, moments)
+    }
+
+    /// With h the normalised input and d = dy f': dgamma = sum d h, dbeta = sum d, and
+    /// dx = gamma / sd (d - mean(d) - h mean(d h)).
+    pub(super) fn backward(&self, x: &[f32], dy: &[f32], moments: &[Moments], gamma: &[f32], beta: &[f32]) -> Gradients {
+        let mut dx = vec![0f32; x.len()];
+        let volumes = dx.par_chunks_mut(self.voxels).zip(x.par_chunks(self.voxels)).zip(dy.par_chunks(self.voxels)).enumerate();
+        let sums = volumes.map(|(i, ((dx, x), dy))| {
+            let one = Instance { moments: moments[i], gamma: gamma[i % self.channels], beta: beta[i % self.channels], slope: self.slope };
+            #[expect(unsafe_code, reason = "functions compiled for AVX-512")]
+            // SAFETY: AVX-512 was detected.
+            unsafe {
+                let sums = slopes(x, dy, one);
+                let means = sums.map(|sum| (sum / self.voxels as f64) as f32);
+                apply_backward(x, dy, one, means, dx);
+                sums
+            }
+        });
+        let sums: Vec<[f64; 2]> = sums.collect();
+        let mut gradients = Gradients { x: dx, gamma: vec![0.0; self.channels], beta: vec![0.0; self.channels] };
+        for (i, [d, dh]) in sums.into_iter().enumerate() {
+            gradients.beta[i % self.channels] += d as f32;
+            gradients.gamma[i % self.channels] += dh as f32;
+        }
+        gradients
+    }
+}
+
+/// What the backward pass knows of one sample and channel.
+#[derive(Clone, Copy)]
+struct Instance {
+    moments: Moments,
+    gamma: f32,
+    beta: f32,
+    slope: f32,
+}
+
+impl Instance {
+    /// The normalised input, and the slope of the leaky ReLU there.
+    #[inline(always)]
+    fn at(self, x: f32) -> (f32, f32) {
+        let normal = (x - self.moments.mean) * self.moments.reciprocal;
+        (normal, if normal.mul_add(self.gamma, self.beta) > 0.0 { 1.0 } else { self.slope })
+    }
+}
+
+#[expect(unsafe_code, reason = "compiled for AVX-512")]
+/// # Safety
+/// The processor has AVX-512.
+#[target_feature(enable = "avx512f")]
+unsafe fn moments(x: &[f32], epsilon: f32) -> Moments {
+    let count = x.len() as f64;
+    // SAFETY: as promised by the caller.
+    let mean = unsafe { sum(x, |x| x) } / count;
+    let centre = mean as f32;
+    // SAFETY: as above.
+    let variance = unsafe { sum(x, |x| (x - centre) * (x - centre)) } / count;
+    Moments { mean: centre, reciprocal: 1.0 / (variance as f32 + epsilon).sqrt() }
+}
+
+#[expect(unsafe_code, reason = "compiled for AVX-512")]
+/// # Safety
+/// The processor has AVX-512.
+#[target_feature(enable = "avx512f")]
+unsafe fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
+    let mut total = 0f64;
+    for block in x.chunks(BLOCK) {
+        let mut lanes = [0f32; LANES];
+        let rows = block.chunks_exact(LANES);
+        total += rows.remainder().iter().map(|x| f64::from(f(*x))).sum::<f64>();
+        for row in rows {
+            for (lane, x) in lanes.iter_mut().zip(row) {
+                *lane += f(*x);
+            }
+        }
+        total += lanes.iter().map(|lane| f64::from(*lane)).sum::<f64>();
+    }
+    total
+}
+
+#[expect(unsafe_code, reason = "compiled for AVX-512")]
+/// # Safety
+/// The processor has AVX-512.
+#[target_feature(enable = "avx512f")]
+unsafe fn apply(x: &[f32], scale: f32, shift: f32, slope: f32, y: &mut [f32]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        let z = x.mul_add(scale, shift);
+        *y = if z > 0.0 { z } else { z * slope };
+    }
+}
+
+#[expect(unsafe_code, reason = "compiled for AVX-512")]
+/// Sums of d and d h.
+///
+/// # Safety
+/// The processor has AVX-512.
+#[target_feature(enable = "avx512f")]
+unsafe fn slopes(x: &[f32], dy: &[f32], one: Instance) -> [f64; 2] {
+    let mut totals = [0f64; 2];
+    for (x, dy) in x.chunks(BLOCK).zip(dy.chunks(BLOCK)) {
+        let (mut d_lanes, mut dh_lanes) = ([0f32; LANES], [0f32; LANES]);
+        let (xs, dys) = (x.chunks_exact(LANES), dy.chunks_exact(LANES));
+        for (x, dy) in xs.remainder().iter().zip(dys.remainder()) {
+            let (h, slope) = one.at(*x);
+            totals[0] += f64::from(dy * slope);
+            totals[1] += f64::from(dy * slope * h);
+        }
+        for (x, dy) in xs.zip(dys) {
+            for i in 0..LANES {
+                let (h, slope) = one.at(x[i]);
+                let d = dy[i] * slope;
+                d_lanes[i] += d;
+                dh_lanes[i] = d.mul_add(h, dh_lanes[i]);
+            }
+        }
+        totals[0] += d_lanes.iter().map(|lane| f64::from(*lane)).sum::<f64>();
+        totals[1] += dh_lanes.iter().map(|lane| f64::from(*lane)).sum::<f64>();
+    }
+    totals
+}
+
+#[expect(unsafe_code, reason = "compiled for AVX-512")]
+/// # Safety
+/// The processor has AVX-512.
+#[target_feature(enable = "avx512f")]
+unsafe fn apply_backward(x: &[f32], dy: &[f32], one: Instance, [mean_d, mean_dh]: [f32; 2], dx: &mut [f32]) {
+    let scale = one.gamma * one.moments.reciprocal;
+    for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
+        let (h, slope) = one.at(*x);
+        *dx = scale * (dy.mul_add(slope, -mean_d) - h * mean_dh);
+    }
+}
