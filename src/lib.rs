@@ -1,4 +1,10 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+//!
+//! # Reading order
+//!
+//! [`formula`] is the language, [`grammar`] what a search may say in it, [`losses`] what people found; [`evolution`]
+//! searches, [`data`] and [`nn`] make networks learn, [`training`] joins them, [`metrics`] and [`stats`] judge.
+
 pub mod cli;
 pub mod data;
 pub mod evolution;

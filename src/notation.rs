@@ -47,9 +47,7 @@ fn options() -> ron::Options {
 fn describe(name: &str, text: &str, error: &SpannedError) -> Fault {
     let span = byte_offset(text, error.span.start)..byte_offset(text, error.span.end);
     let fault = match &error.code {
-        Error::NoSuchStructField { expected, found, .. } => {
-            unknown("unknown field", found, expected)
-        }
+        Error::NoSuchStructField { expected, found, .. } => unknown("unknown field", found, expected),
         Error::NoSuchEnumVariant { expected, found, .. } => unknown("unknown name", found, expected),
         Error::MissingStructField { field, .. } => Fault::new("missing field").field(*field),
         Error::Message(message) => Fault::new(message.clone()),
@@ -59,7 +57,10 @@ fn describe(name: &str, text: &str, error: &SpannedError) -> Fault {
 }
 
 fn unknown(what: &str, found: &str, expected: &[&'static str]) -> Fault {
-    let fault = Fault::new(format!("{what} `{found}`")).field(found).expected(format!("one of {}", expected.join(", "))).found(found);
+    let fault = Fault::new(format!("{what} `{found}`"))
+        .field(found)
+        .expected(format!("one of {}", expected.join(", ")))
+        .found(found);
     match did_you_mean(found, expected.iter().copied()) {
         Some(close) => fault.hint(format!("did you mean `{close}`?")),
         None => fault,

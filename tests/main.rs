@@ -1,8 +1,11 @@
 //! One binary for all integration tests: every further one would link the whole tensor library again.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod agree;
+mod cli;
 mod gradient;
 mod laws;
 mod search;
 mod support;
-
+mod tidy;

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use lossgen::evolution::{Evaluator, Event, Outcome, Population, Score, Search, SearchConfig, StopReason, newest_generation};
+use lossgen::evolution::{
+    Evaluator, Event, Outcome, Population, Score, Search, SearchConfig, StopReason, newest_generation,
+};
 use lossgen::formula::Formula;
 use lossgen::grammar::Grammar;
 use lossgen::run::RunDir;
@@ -118,7 +120,11 @@ fn nothing_is_trained_twice_and_failures_rank_last() {
     let lines = std::fs::read_to_string(path.join("journal.jsonl")).unwrap().lines().count();
     assert_eq!(lines, count);
     let front = population.front();
-    assert!(front.windows(2).all(|w| w[0].formula.size() < w[1].formula.size() && w[0].outcome.dice() < w[1].outcome.dice()));
+    assert!(
+        front
+            .windows(2)
+            .all(|w| w[0].formula.size() < w[1].formula.size() && w[0].outcome.dice() < w[1].outcome.dice())
+    );
 }
 
 #[test]
@@ -130,7 +136,12 @@ fn a_population_survives_being_written_and_damage_is_told() {
     assert_eq!(Population::load(&file).unwrap(), population);
 
     let text = std::fs::read_to_string(&file).unwrap();
-    for damaged in [&text[..text.len() / 2], &text.replacen("(mean ", "(maen ", 1), &text.replacen("version: 1", "version: 9", 1), ""] {
+    for damaged in [
+        &text[..text.len() / 2],
+        &text.replacen("(mean ", "(maen ", 1),
+        &text.replacen("version: 1", "version: 9", 1),
+        "",
+    ] {
         std::fs::write(&file, damaged).unwrap();
         let fault = Population::load(&file).unwrap_err().to_string();
         assert!(fault.contains("generation-0005.ron"), "{fault}");

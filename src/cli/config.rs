@@ -129,20 +129,22 @@ impl Config {
     /// The first value out of its range.
     pub(super) fn check(&self) -> Result<()> {
         if self.version != VERSION {
-            return Err(Fault::new("unknown version of a configuration").field("version").expected(VERSION).found(self.version));
+            return Err(Fault::new("unknown version of a configuration")
+                .field("version")
+                .expected(VERSION)
+                .found(self.version));
         }
         let sizes = [("network.width", self.network.width, 1..=512), ("network.levels", self.network.levels, 1..=7)];
         for (field, size, range) in sizes {
             if !range.contains(&size) {
-                return Err(Fault::new("setting out of range").field(field).expected(format!("{} to {}", range.start(), range.end())).found(size));
+                return Err(Fault::new("setting out of range")
+                    .field(field)
+                    .expected(format!("{} to {}", range.start(), range.end()))
+                    .found(size));
             }
         }
         for (field, window) in [("proxy.window", self.proxy.window), ("train.window", self.train.window)] {
-            if let Window::Sliding { patch, overlap } = window {
-                if patch.contains(&0) || !(0.0..1.0).contains(&overlap) {
-                    return Err(Fault::new("setting out of range").field(field).expected("a patch of voxels and an overlap from 0 to below 1").found(format!("{window:?}")));
-                }
-            }
+            window.check().map_err(|fault| fault.field(field))?;
         }
         let multiple = self.unet(1).multiple();
         for (field, recipe) in [("proxy.recipe", &self.proxy.recipe), ("train.recipe", &self.train.recipe)] {

@@ -9,8 +9,8 @@ use super::config::Config;
 use super::manifest::Manifest;
 use super::term::Term;
 use super::{Common, STOP, reference};
-use crate::data::folds::{self, Holdout};
 use crate::data::Dataset;
+use crate::data::folds::{self, Holdout};
 use crate::evolution::{Evaluator, Event, Individual, Origin, Population, Rejection, Score, Search, StopReason};
 use crate::fault::{Fault, Result};
 use crate::grammar::Grammar;
@@ -79,14 +79,16 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     bar.finish_and_clear();
 
     let search = Search { config: &config.search, seed: config.seed, grammar: &grammar, evaluator: &judge, run: &run };
-    let mut watcher = Watcher { term, bar: None, best: String::new(), saved: 0, generations: config.search.generations };
+    let mut watcher =
+        Watcher { term, bar: None, best: String::new(), saved: 0, generations: config.search.generations };
     let (population, reason) = search.run(&mut |event| watcher.see(event))?;
     if let Some(bar) = watcher.bar.take() {
         bar.finish_and_clear();
     }
     if reason == StopReason::Signal {
         let resume = format!("lossgen evolve --resume {}", run.path().display());
-        return Err(Fault::stopped(format!("stopped after generation {}; the run is saved", population.generation)).hint(format!("continue with `{resume}`")));
+        return Err(Fault::stopped(format!("stopped after generation {}; the run is saved", population.generation))
+            .hint(format!("continue with `{resume}`")));
     }
     conclude(&population, &judge, &run, common, term)
 }
@@ -175,13 +177,13 @@ impl Watcher<'_> {
 /// What was found, beside what everybody uses, and what to do next.
 fn conclude(population: &Population, judge: &dyn Evaluator, run: &RunDir, common: &Common, term: &Term) -> Result<()> {
     let Some(best) = population.best() else {
-        return Err(Fault::failed("no loss could be trained").file(run.path()).hint("see the reasons in journal.jsonl"));
+        return Err(Fault::failed("no loss could be trained")
+            .file(run.path())
+            .hint("see the reasons in journal.jsonl"));
     };
     let baselines = [("dice_ce", "Dice + CE"), ("ce", "cross-entropy")];
-    let rows: Vec<(&str, Score)> = baselines
-        .iter()
-        .filter_map(|(name, title)| Some((*title, baseline(population, judge, name)?)))
-        .collect();
+    let rows: Vec<(&str, Score)> =
+        baselines.iter().filter_map(|(name, title)| Some((*title, baseline(population, judge, name)?))).collect();
     let found = best.outcome.score().expect("the best individual has trained");
     if common.json {
         let row = |name: &str, score: &Score| serde_json::json!({"loss": name, "dice": score.mean_dice(), "hd95_mm": score.mean_hd95_mm()});
@@ -191,7 +193,8 @@ fn conclude(population: &Population, judge: &dyn Evaluator, run: &RunDir, common
         term.result(&result.to_string());
         return Ok(());
     }
-    let rejected: usize = population.rejections.iter().filter(|(why, _)| **why != Rejection::Duplicate).map(|(_, n)| n).sum();
+    let rejected: usize =
+        population.rejections.iter().filter(|(why, _)| **why != Rejection::Duplicate).map(|(_, n)| n).sum();
     let saved = population.rejections.get(&Rejection::Duplicate).copied().unwrap_or(0);
     let mut text = format!("\nfound: {}\n       {}\n\n", best.formula.infix(), best.formula);
     text += &format!("on the {} validation cases of the search\n", found.dice.len());
@@ -200,14 +203,19 @@ fn conclude(population: &Population, judge: &dyn Evaluator, run: &RunDir, common
         let gain = Paired::of(&differences(&found.dice, &score.dice)?);
         text += &format!(
             "  {title:<14} Dice {:.4}   HD95 {:6.2} mm   found - this {:+.4} [{:+.4}, {:+.4}]\n",
-            score.mean_dice(), score.mean_hd95_mm(), gain.mean, gain.interval.low, gain.interval.high,
+            score.mean_dice(),
+            score.mean_hd95_mm(),
+            gain.mean,
+            gain.interval.low,
+            gain.interval.high,
         );
     }
     text += &format!(
         "\n{} losses trained, {saved} trainings saved because a candidate behaved like an earlier one, {rejected} rejected by gates\n",
         population.everybody().count(),
     );
-    text += "the winner was chosen on these cases, so its lead is optimistic; judge it on cases the search never saw:\n\n";
+    text +=
+        "the winner was chosen on these cases, so its lead is optimistic; judge it on cases the search never saw:\n\n";
     text += &format!("  lossgen train --loss {}/best --loss dice_ce --loss ce\n", run.path().display());
     term.result(&text);
     Ok(())

@@ -45,13 +45,18 @@ pub(super) fn run(command: &Command, term: &Term) -> Result<()> {
 }
 
 fn show(grammar: &Grammar) -> String {
-    let mut text = format!("{}: losses of up to {} words, {} rules\n\n", grammar.name, grammar.max_size, grammar.rules.len());
+    let mut text =
+        format!("{}: losses of up to {} words, {} rules\n\n", grammar.name, grammar.max_size, grammar.rules.len());
     for (id, sort) in grammar.sorts.iter().enumerate() {
         match sort.kind {
             Kind::Constant { low, high } => text += &format!("  {:<14} a number from {low} to {high}\n", sort.name),
             Kind::Tree => {
                 let smallest = grammar.smallest(id, Sides::NONE).unwrap_or(0);
-                text += &format!("  {:<14} {} rules, smallest tree {smallest} word(s)\n", sort.name, grammar.rules_of(id).count());
+                text += &format!(
+                    "  {:<14} {} rules, smallest tree {smallest} word(s)\n",
+                    sort.name,
+                    grammar.rules_of(id).count()
+                );
             }
         }
     }

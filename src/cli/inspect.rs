@@ -6,9 +6,9 @@ use clap::Args;
 use petgraph::dot::{Config as DotConfig, Dot};
 use petgraph::graph::DiGraph;
 
+use super::Common;
 use super::reference::population;
 use super::term::{Term, table};
-use super::Common;
 use crate::evolution::{Individual, Outcome, Population, Score};
 use crate::fault::{Fault, Result};
 use crate::formula::plan::Plan;
@@ -47,7 +47,11 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         id => id.parse().ok().and_then(|id| population.find(id)),
     };
     let individual = individual.ok_or_else(|| {
-        Fault::new("no such individual").file(&arguments.population).field("--id").expected("`best` or an id of the table").found(format!("`{id}`"))
+        Fault::new("no such individual")
+            .file(&arguments.population)
+            .field("--id")
+            .expected("`best` or an id of the table")
+            .found(format!("`{id}`"))
     })?;
     term.result(&if arguments.dot { Plan::new(&individual.formula).dot() } else { explain(individual, &population) });
     Ok(())
@@ -68,7 +72,10 @@ fn overview(population: &Population, arguments: &Arguments) -> String {
         population.everybody().count(),
         ranked(&everybody),
     );
-    text += &format!("\nPareto front (validation Dice against size in words)\n\n{}\n", ranked(&front.iter().collect::<Vec<_>>()));
+    text += &format!(
+        "\nPareto front (validation Dice against size in words)\n\n{}\n",
+        ranked(&front.iter().collect::<Vec<_>>())
+    );
     if !population.rejections.is_empty() {
         text += "\nnot trained\n";
         for (why, count) in &population.rejections {
@@ -106,8 +113,17 @@ fn dice(outcome: &Outcome) -> String {
 /// One individual: formula in three notations, score, sorts, ancestors.
 fn explain(individual: &Individual, population: &Population) -> String {
     let formula = &individual.formula;
-    let mut text = format!("individual {}, born in generation {} ({})\n\n", individual.id, individual.birth, individual.origin.name());
-    text += &format!("  s-expression  {formula}\n  infix         {}\n  LaTeX         {}\n", formula.infix(), formula.latex());
+    let mut text = format!(
+        "individual {}, born in generation {} ({})\n\n",
+        individual.id,
+        individual.birth,
+        individual.origin.name()
+    );
+    text += &format!(
+        "  s-expression  {formula}\n  infix         {}\n  LaTeX         {}\n",
+        formula.infix(),
+        formula.latex()
+    );
     text += &format!("  size          {} words, depth {}\n", formula.size(), formula.depth());
     text += &format!("  speaks about  {}\n", formula.cover().unwrap_or_default().name());
     if Grammar::polarity().check_loss(formula).is_err() {
@@ -127,7 +143,13 @@ fn explain(individual: &Individual, population: &Population) -> String {
         }
         seen.push(id);
         if let Some(parent) = population.find(id) {
-            text += &format!("  {:>4}  Dice {}  {:<10}  {}\n", id, dice(&parent.outcome), parent.origin.name(), parent.formula);
+            text += &format!(
+                "  {:>4}  Dice {}  {:<10}  {}\n",
+                id,
+                dice(&parent.outcome),
+                parent.origin.name(),
+                parent.formula
+            );
             open.extend(&parent.parents);
         }
     }
@@ -138,7 +160,8 @@ fn explain(individual: &Individual, population: &Population) -> String {
 }
 
 fn scores(score: &Score) -> String {
-    let list = |values: &[f64], digits: usize| values.iter().map(|v| format!("{v:.digits$}")).collect::<Vec<_>>().join(" ");
+    let list =
+        |values: &[f64], digits: usize| values.iter().map(|v| format!("{v:.digits$}")).collect::<Vec<_>>().join(" ");
     format!(
         "  Dice          {:.4}  ({})\n  HD95          {:.2} mm  ({})\n",
         score.mean_dice(),
@@ -170,7 +193,11 @@ fn lineage(population: &Population) -> String {
     everybody.sort_by_key(|individual| individual.id);
     let mut nodes = std::collections::BTreeMap::new();
     for individual in everybody {
-        let fill = if front.iter().any(|other| other.id == individual.id) { " style=filled fillcolor=\"#cfe8cf\"" } else { "" };
+        let fill = if front.iter().any(|other| other.id == individual.id) {
+            " style=filled fillcolor=\"#cfe8cf\""
+        } else {
+            ""
+        };
         let label = format!("{} {}\n{}", individual.id, individual.origin.name(), dice(&individual.outcome));
         let node = graph.add_node(format!("label={label:?} shape=box fontname=\"Helvetica\"{fill}"));
         nodes.insert(individual.id, node);
@@ -179,5 +206,6 @@ fn lineage(population: &Population) -> String {
         }
     }
     let style = |_: &DiGraph<String, &str>, (_, style): (_, &String)| style.clone();
-    Dot::with_attr_getters(&graph, &[DotConfig::EdgeNoLabel, DotConfig::NodeNoLabel], &|_, _| String::new(), &style).to_string()
+    Dot::with_attr_getters(&graph, &[DotConfig::EdgeNoLabel, DotConfig::NodeNoLabel], &|_, _| String::new(), &style)
+        .to_string()
 }

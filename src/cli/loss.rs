@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 
-use super::{Common, reference};
 use super::term::{Term, table};
+use super::{Common, reference};
 use crate::fault::Result;
 use crate::formula::Formula;
 use crate::formula::word::Op;
@@ -30,7 +30,10 @@ pub(super) fn run(command: &Command, common: &Common, term: &Term) -> Result<()>
 
 fn list(common: &Common, term: &Term) {
     if common.json {
-        let rows: Vec<_> = CATALOG.iter().map(|e| serde_json::json!({"name": e.name, "formula": e.formula().to_string(), "source": e.source})).collect();
+        let rows: Vec<_> = CATALOG
+            .iter()
+            .map(|e| serde_json::json!({"name": e.name, "formula": e.formula().to_string(), "source": e.source}))
+            .collect();
         return term.result(&serde_json::json!(rows).to_string());
     }
     let row = |entry: &Entry| {
@@ -54,7 +57,8 @@ fn show(typed: &str, common: &Common, term: &Term) -> Result<()> {
         term.result(&result.to_string());
         return Ok(());
     }
-    let mut text = format!("s-expression  {formula}\ninfix         {}\nLaTeX         {}\n", formula.infix(), formula.latex());
+    let mut text =
+        format!("s-expression  {formula}\ninfix         {}\nLaTeX         {}\n", formula.infix(), formula.latex());
     for gene in formula.genes() {
         let word = gene.word.word();
         if let Op::Parameter { low, high, .. } = word.op {

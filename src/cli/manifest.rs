@@ -75,16 +75,18 @@ impl Manifest {
             .hint("restore the files with which the run was started, or start a new run"))
     }
 
-    /// Places of cases in the dataset.
+    /// Places in the dataset of the cases that the search never saw.
     ///
     /// # Errors
     /// If a case is missing.
-    pub(super) fn places(&self, ids: &[String], dataset: &Dataset) -> Result<Vec<usize>> {
+    pub(super) fn held_out_places(&self, dataset: &Dataset) -> Result<Vec<usize>> {
         let known = dataset.ids();
         let place = |id: &String| {
             let found = known.iter().position(|other| other == id);
-            found.ok_or_else(|| Fault::new("a case of the run is missing from the data").expected(format!("case `{id}`")))
+            found.ok_or_else(|| {
+                Fault::new("a case of the run is missing from the data").expected(format!("case `{id}`"))
+            })
         };
-        ids.iter().map(place).collect()
+        self.held_out.iter().map(place).collect()
     }
 }

@@ -96,7 +96,7 @@ pub fn main() -> ExitCode {
                 Kind::BadInput => 2,
                 Kind::Stopped => 3,
             };
-            term.fault(fault);
+            term.fault(&fault);
             ExitCode::from(code)
         }
     }

@@ -24,9 +24,11 @@ pub(super) fn find(typed: &str) -> Result<Found> {
     if let Some((place, id)) = typed.rsplit_once('#') {
         let population = population(Path::new(place))?;
         let individual = id.parse().ok().and_then(|id| population.find(id)).ok_or_else(|| {
-            Fault::new("no such individual").file(place).expected("an id of the population").found(format!("`{id}`")).hint(
-                format!("`lossgen inspect {place}` lists them"),
-            )
+            Fault::new("no such individual")
+                .file(place)
+                .expected("an id of the population")
+                .found(format!("`{id}`"))
+                .hint(format!("`lossgen inspect {place}` lists them"))
         })?;
         return Ok(Found { loss: called(typed, individual), run: run_of(Path::new(place)) });
     }
@@ -54,7 +56,9 @@ pub(super) fn population(place: &Path) -> Result<Population> {
         return Population::load(&newest);
     }
     if !place.exists() {
-        return Err(Fault::new("no such run or population").file(place).hint("give a run directory or a `.ron` file of one"));
+        return Err(Fault::new("no such run or population")
+            .file(place)
+            .hint("give a run directory or a `.ron` file of one"));
     }
     Population::load(place)
 }

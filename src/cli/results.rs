@@ -28,7 +28,8 @@ pub(super) struct Results {
 pub(super) fn collect(study: &Study<'_>, out: &RunDir, term: &Term) -> Result<Results> {
     let cells = study.cells();
     let folds = study.folds.len();
-    let mut tables: Vec<(String, Table)> = study.losses.iter().map(|loss| (loss.name.clone(), Table::default())).collect();
+    let mut tables: Vec<(String, Table)> =
+        study.losses.iter().map(|loss| (loss.name.clone(), Table::default())).collect();
     let mut finished = vec![0; tables.len()];
     let mut trouble: Option<Fault> = None;
     let bar = term.bar((cells.len() * study.recipe.steps) as u64, "training");
@@ -100,7 +101,14 @@ impl Results {
             for metric in Metric::all() {
                 let (folds, cases) = (table.over_folds(metric, None), table.over_cases(metric, None));
                 let counts = format!("{},{},{},{}", cases.n, cases.undefined, cases.missed, cases.spurious);
-                csv += &format!("\"{}\",{},{},{},{},{counts}\n", name.replace('"', "\"\""), metric.key(), metric.unit(), folds.mean, folds.sd);
+                csv += &format!(
+                    "\"{}\",{},{},{},{},{counts}\n",
+                    name.replace('"', "\"\""),
+                    metric.key(),
+                    metric.unit(),
+                    folds.mean,
+                    folds.sd
+                );
                 json.push(serde_json::json!({
                     "loss": name, "metric": metric.key(), "unit": metric.unit(), "mean": folds.mean, "sd": folds.sd,
                     "n": cases.n, "undefined": cases.undefined, "missed": cases.missed, "spurious": cases.spurious,
@@ -133,11 +141,15 @@ impl Results {
     fn remarks(&self, seed: u64) -> Result<String> {
         let ((first_name, first), others) = self.tables.split_first().expect("at least one loss was trained");
         let cases = first.over_cases(Metric::Dice, None);
-        let mut text = format!("mean ± sd over {} folds of the mean over test volumes ({} values of Dice)\n", self.folds, cases.n);
+        let mut text =
+            format!("mean ± sd over {} folds of the mean over test volumes ({} values of Dice)\n", self.folds, cases.n);
         for (name, table) in &self.tables {
             let cases = table.over_cases(Metric::Hd95, None);
             if cases.replaced > 0 {
-                text += &format!("{name}: {} infinite distances (missed or spurious) count as the volume diagonal\n", cases.replaced);
+                text += &format!(
+                    "{name}: {} infinite distances (missed or spurious) count as the volume diagonal\n",
+                    cases.replaced
+                );
             }
         }
         let mut comparisons = Vec::new();

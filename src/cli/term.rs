@@ -60,13 +60,15 @@ impl Term {
     pub(super) fn bar(&self, length: u64, what: &str) -> ProgressBar {
         let template = "{prefix:>12} {bar:32} {pos}/{len}  {eta:>4} left  {wide_msg}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = self.bars.add(ProgressBar::new(length).with_style(style.progress_chars("━╸ ")).with_prefix(what.to_string()));
+        let bar = self
+            .bars
+            .add(ProgressBar::new(length).with_style(style.progress_chars("━╸ ")).with_prefix(what.to_string()));
         bar.enable_steady_tick(Duration::from_millis(250));
         bar
     }
 
     /// The one error.
-    pub(super) fn fault(&self, fault: Fault) {
+    pub(super) fn fault(&self, fault: &Fault) {
         let theme = if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
             GraphicalTheme::unicode()
         } else {
@@ -74,10 +76,12 @@ impl Term {
         };
         let mut text = String::new();
         let handler = GraphicalReportHandler::new_themed(theme).with_width(120);
-        if handler.render_report(&mut text, &fault).is_err() {
+        if handler.render_report(&mut text, fault).is_err() {
             text = fault.to_string();
         }
-        let _ = writeln!(std::io::stderr().lock(), "error: {}", text.trim());
+        self.bars.suspend(|| {
+            let _ = writeln!(std::io::stderr().lock(), "error: {}", text.trim());
+        });
     }
 }
 

@@ -52,12 +52,19 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
 
     let out = RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/train")))?;
     out.write("config.ron", notation::to_text(&config)?.as_bytes())?;
-    out.write("losses.txt", losses.iter().map(|loss| format!("{}\t{}\n", loss.name, loss.formula)).collect::<String>().as_bytes())?;
+    out.write(
+        "losses.txt",
+        losses.iter().map(|loss| format!("{}\t{}\n", loss.name, loss.formula)).collect::<String>().as_bytes(),
+    )?;
     let seen = search.map_or(String::new(), |run| format!(", none of them seen by the search of {}", run.display()));
     term.say(&format!("{}: {} cases{seen}", dataset.name, cases.len()));
     term.say(&format!(
         "{} losses x {} folds, {} steps each ({} threads)\nresults: {}\n",
-        losses.len(), folds.len(), config.train.recipe.steps, common.threads(), out.path().display(),
+        losses.len(),
+        folds.len(),
+        config.train.recipe.steps,
+        common.threads(),
+        out.path().display(),
     ));
 
     let study = Study {
@@ -111,12 +118,14 @@ fn unseen(dataset: &Dataset, manifest: Option<&Manifest>) -> Result<Vec<Arc<Case
     let Some(manifest) = manifest else { return Ok(dataset.cases.clone()) };
     let seen: Vec<&String> = manifest.train.iter().chain(&manifest.validation).collect();
     if dataset.digest == manifest.data_digest {
-        return Ok(dataset.select(&manifest.places(&manifest.held_out, dataset)?));
+        return Ok(dataset.select(&manifest.held_out_places(dataset)?));
     }
     // Other data, or the same cases prepared otherwise: whatever carries a name that the search saw stays out.
     let rest: Vec<Arc<Case>> = dataset.cases.iter().filter(|case| !seen.contains(&&case.id)).cloned().collect();
     if rest.is_empty() {
-        return Err(Fault::new("the search has seen every case of these data").hint("use data that the search did not see"));
+        return Err(
+            Fault::new("the search has seen every case of these data").hint("use data that the search did not see")
+        );
     }
     Ok(rest)
 }

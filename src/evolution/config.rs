@@ -34,7 +34,7 @@ pub struct SearchConfig {
 impl Default for SearchConfig {
     fn default() -> Self {
         Self {
-            population: 12,
+            population: 14,
             generations: 5,
             tournament: 3,
             elites: 2,
@@ -61,7 +61,12 @@ impl SearchConfig {
             ("search.elites", self.elites < self.population, "fewer than the population", self.elites.to_string()),
             ("search.crossover", share(self.crossover), "0 to 1", self.crossover.to_string()),
             ("search.immigrants", share(self.immigrants), "0 to 1", self.immigrants.to_string()),
-            ("search.toll_per_word", self.toll_per_word >= 0.0 && self.toll_per_word.is_finite(), "0 or more", self.toll_per_word.to_string()),
+            (
+                "search.toll_per_word",
+                self.toll_per_word >= 0.0 && self.toll_per_word.is_finite(),
+                "0 or more",
+                self.toll_per_word.to_string(),
+            ),
             ("search.attempts", self.attempts >= 1, "at least 1", self.attempts.to_string()),
         ];
         match rows.iter().find(|(_, fine, _, _)| !fine) {

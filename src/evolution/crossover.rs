@@ -6,7 +6,7 @@ use crate::formula::Formula;
 use crate::grammar::{Grammar, Site};
 
 /// A child of two losses; `None` if they share no sort at the chosen place, or the child leaves the language.
-pub fn cross(mother: &Formula, father: &Formula, grammar: &Grammar, rng: &mut impl Rng) -> Option<Formula> {
+pub(super) fn cross(mother: &Formula, father: &Formula, grammar: &Grammar, rng: &mut impl Rng) -> Option<Formula> {
     let into = grammar.derive(mother)?.sites;
     let from = grammar.derive(father)?.sites;
     let place = into[rng.random_range(0..into.len())];

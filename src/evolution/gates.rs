@@ -92,7 +92,9 @@ mod tests {
         let gates = Gates::default();
         let directions: Vec<(&str, Vec<f32>)> = CATALOG
             .iter()
-            .map(|entry| (entry.name, gates.pass(&entry.formula()).unwrap_or_else(|why| panic!("{}: {why}", entry.name))))
+            .map(|entry| {
+                (entry.name, gates.pass(&entry.formula()).unwrap_or_else(|why| panic!("{}: {why}", entry.name)))
+            })
             .collect();
         let mut alike = Vec::new();
         for (i, (name, direction)) in directions.iter().enumerate() {

@@ -83,7 +83,8 @@ impl TryFrom<Entry> for Individual {
     type Error = Fault;
 
     fn try_from(entry: Entry) -> Result<Self> {
-        let formula = entry.loss.parse().map_err(|fault: Fault| fault.field(format!("loss of individual {}", entry.id)))?;
+        let formula =
+            entry.loss.parse().map_err(|fault: Fault| fault.field(format!("loss of individual {}", entry.id)))?;
         Ok(Self {
             id: entry.id,
             birth: entry.birth,

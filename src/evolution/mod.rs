@@ -129,6 +129,17 @@ struct Novelty {
 }
 
 impl Novelty {
+    /// Everybody who was ever trained is known, as are the rejections so far.
+    fn after(newest: Option<&Population>) -> Self {
+        let gates = Gates::default();
+        let everybody = newest.into_iter().flat_map(Population::everybody);
+        Self {
+            known: everybody.filter_map(|individual| gates.pass(&individual.formula).ok()).collect(),
+            rejections: newest.map(|population| population.rejections.clone()).unwrap_or_default(),
+            gates,
+        }
+    }
+
     /// The key of a candidate that is worth a training.
     fn admit(&mut self, formula: &Formula) -> Option<String> {
         let verdict = self.gates.pass(formula).and_then(|direction| {
@@ -159,14 +170,16 @@ impl Search<'_> {
                 let population = newest.expect("generation 0 is always made");
                 return Ok((population, StopReason::Generations));
             }
-            let mut novelty = self.novelty(newest.as_ref());
+            let mut novelty = Novelty::after(newest.as_ref());
             let brood = match &newest {
                 None => self.founders(&mut novelty, watch)?,
                 Some(parents) => self.breed(parents, &mut novelty),
             };
             if !self.judge(generation, &brood, &mut results, watch)? {
                 let Some(population) = newest else {
-                    return Err(Fault::stopped("stopped before the first generation was complete; finished trainings are saved"));
+                    return Err(Fault::stopped(
+                        "stopped before the first generation was complete; finished trainings are saved",
+                    ));
                 };
                 return Ok((population, StopReason::Signal));
             }
@@ -191,17 +204,6 @@ impl Search<'_> {
                 .hint("resume with the data and the processor kind of the run, or start a new run"));
         }
         Ok(records.into_iter().map(|record| (record.loss, record.outcome)).collect())
-    }
-
-    /// Everybody who was ever trained is known, as are the rejections so far.
-    fn novelty(&self, newest: Option<&Population>) -> Novelty {
-        let gates = Gates::default();
-        let everybody = newest.into_iter().flat_map(Population::everybody);
-        Novelty {
-            known: everybody.filter_map(|individual| gates.pass(&individual.formula).ok()).collect(),
-            rejections: newest.map(|population| population.rejections.clone()).unwrap_or_default(),
-            gates,
-        }
     }
 
     /// The catalog as far as it is in the language, then random losses.
@@ -251,8 +253,14 @@ impl Search<'_> {
         let mut rng = stream(self.seed, Purpose::Breeding, generation as u64, slot as u64);
         if rng.random::<f64>() >= self.config.immigrants {
             for _ in 0..self.config.attempts {
-                let mut pick =
-                    || select::tournament(&parents.individuals, self.config.tournament, self.config.toll_per_word, &mut rng);
+                let mut pick = || {
+                    select::tournament(
+                        &parents.individuals,
+                        self.config.tournament,
+                        self.config.toll_per_word,
+                        &mut rng,
+                    )
+                };
                 let (mother, father) = (pick(), pick());
                 let (child, parents) = if rng.random::<f64>() < self.config.crossover {
                     let child = crossover::cross(&mother.formula, &father.formula, self.grammar, &mut rng);
@@ -289,7 +297,8 @@ impl Search<'_> {
         self.evaluator.evaluate(&losses, &mut |slot, outcome| {
             let Unborn { key, formula, .. } = open[slot];
             let record = Record { context: context.clone(), loss: key.clone(), outcome: outcome.clone() };
-            let judged = Event::Judged { generation, loss: formula.to_string(), dice: outcome.score().map(Score::mean_dice) };
+            let judged =
+                Event::Judged { generation, loss: formula.to_string(), dice: outcome.score().map(Score::mean_dice) };
             results.insert(key.clone(), outcome);
             status = journal.append(&record).and_then(|()| self.tell(&judged, watch));
             matches!(status, Ok(true))
@@ -336,7 +345,12 @@ impl Search<'_> {
         for individual in population.front() {
             if let Some(score) = individual.outcome.score() {
                 let (dice, hd95) = (score.mean_dice(), score.mean_hd95_mm());
-                rows += &format!("{},{dice:.6},{hd95:.4},{},{}\n", individual.formula.size(), individual.id, individual.formula);
+                rows += &format!(
+                    "{},{dice:.6},{hd95:.4},{},{}\n",
+                    individual.formula.size(),
+                    individual.id,
+                    individual.formula
+                );
             }
         }
         self.run.write("front.csv", rows.as_bytes())

@@ -28,7 +28,7 @@ const EDITS: [(Origin, f64, Edit); 5] = [
 const CONSTANT_STEP: f64 = 0.3;
 
 /// One random edit; `None` if it does not apply or leads out of the language.
-pub fn mutate(parent: &Formula, grammar: &Grammar, rng: &mut impl Rng) -> Option<(Formula, Origin)> {
+pub(super) fn mutate(parent: &Formula, grammar: &Grammar, rng: &mut impl Rng) -> Option<(Formula, Origin)> {
     let derivation = grammar.derive(parent)?;
     let mut ticket = rng.random::<f64>() * EDITS.iter().map(|(_, weight, _)| weight).sum::<f64>();
     let (origin, _, edit) = EDITS.iter().find(|(_, weight, _)| {

@@ -3,7 +3,7 @@
 use super::individual::Individual;
 
 /// The individuals that are better than every other of at most their size, smallest first. Failures are never on it.
-pub fn front(population: &[Individual]) -> Vec<&Individual> {
+pub(super) fn front(population: &[Individual]) -> Vec<&Individual> {
     let mut sorted: Vec<&Individual> = population.iter().filter(|i| i.outcome.score().is_some()).collect();
     sorted.sort_by(|a, b| {
         let dice = b.outcome.dice().total_cmp(&a.outcome.dice());

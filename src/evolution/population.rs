@@ -86,7 +86,11 @@ impl Population {
     pub fn load(path: &Path) -> Result<Self> {
         let document: Document = notation::load(path)?;
         if document.version != VERSION {
-            return Err(Fault::new("unknown version of a population").file(path).field("version").expected(VERSION).found(document.version));
+            return Err(Fault::new("unknown version of a population")
+                .file(path)
+                .field("version")
+                .expected(VERSION)
+                .found(document.version));
         }
         let read = |entries: Vec<Entry>| -> Result<Vec<Individual>> {
             entries.into_iter().map(|entry| Individual::try_from(entry).map_err(|fault| fault.file(path))).collect()

@@ -73,6 +73,15 @@ pub fn gradient<T: Sample>(plan: &Plan, inputs: &Inputs<'_, T>, gradient: &mut [
     machine.loss()
 }
 
+/// What a reduction hands back to each voxel of what it reduces.
+struct Seed<'a> {
+    step: usize,
+    /// Per region.
+    weights: Vec<f64>,
+    /// For `mean_top`, which voxels were kept.
+    kept: Option<&'a [bool]>,
+}
+
 /// A run of voxels of one sample and class.
 #[derive(Clone, Copy)]
 struct Chunk {
@@ -170,7 +179,8 @@ impl<'a> Machine<'a> {
     fn reduce(&mut self, level: usize) {
         let targets: Vec<usize> = self.plan.reductions(level).collect();
         let pass = &self.plan.passes[level - 1];
-        let tops: Vec<usize> = targets.iter().copied().filter(|s| reduction(&self.plan.steps[*s]) == Reduction::MeanTop).collect();
+        let tops: Vec<usize> =
+            targets.iter().copied().filter(|s| reduction(&self.plan.steps[*s]) == Reduction::MeanTop).collect();
         let partial: Vec<(Vec<f64>, Vec<Vec<f64>>)> = self
             .chunks
             .par_iter()
@@ -265,9 +275,10 @@ impl<'a> Machine<'a> {
         let targets: Vec<usize> = plan.reductions(level).collect();
         let pass = &plan.passes[level - 1];
         let used: Vec<usize> = pass.iter().copied().filter(|s| plan.steps[*s].rank != Rank::Voxel).collect();
-        let seeds: Vec<(usize, Vec<f64>, Option<&[bool]>)> = targets.iter().map(|target| self.seed(*target)).collect();
+        let seeds: Vec<Seed<'_>> = targets.iter().map(|target| self.seed(*target)).collect();
 
-        let slices: Vec<&mut [f64]> = by_logit.chunks_mut(self.voxels).flat_map(|region| region.chunks_mut(CHUNK)).collect();
+        let slices: Vec<&mut [f64]> =
+            by_logit.chunks_mut(self.voxels).flat_map(|region| region.chunks_mut(CHUNK)).collect();
         let partial: Vec<Vec<f64>> = self
             .chunks
             .par_iter()
@@ -278,7 +289,7 @@ impl<'a> Machine<'a> {
                 for (start, length) in block_ranges(*chunk) {
                     self.fill(pass, chunk.region, start, length, &mut blocks);
                     blocks.clear(pass);
-                    for (step, weights, kept) in &seeds {
+                    for Seed { step, weights, kept } in &seeds {
                         let weight = weights[chunk.region];
                         for (i, adjoint) in blocks.adjoint(*step, length).iter_mut().enumerate() {
                             *adjoint += if kept.is_none_or(|kept| kept[start + i]) { weight } else { 0.0 };
@@ -300,8 +311,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// What a reduction hands to each voxel of what it reduces: the step, the weight per region, and which voxels.
-    fn seed(&self, target: usize) -> (usize, Vec<f64>, Option<&[bool]>) {
+    fn seed(&self, target: usize) -> Seed<'_> {
         let adjoint = &self.adjoints[target];
         let one = self.voxels as f64;
         let batch = (self.regions / self.classes) as f64;
@@ -318,7 +328,7 @@ impl<'a> Machine<'a> {
                 vec![adjoint.iter().sum::<f64>() / count as f64; self.regions]
             }
         };
-        (reduced(step), weights, kept)
+        Seed { step: reduced(step), weights, kept }
     }
 
     /// Computes the steps of a pass for one block.

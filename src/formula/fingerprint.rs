@@ -52,38 +52,45 @@ impl Answer {
 
 /// The probes, always the same.
 pub fn probes() -> Vec<Probe> {
-    // Shares of foreground in both samples, how strongly logits follow the target, how much they scatter.
-    #[rustfmt::skip]
-    let recipes: [(&str, [f64; 2], f64, f64, f64, bool); 9] = [
-        ("random, rare foreground",     [0.10, 0.04],  0.0,  1.5, 0.0, false),
-        ("random, balanced",            [0.50, 0.35],  0.0,  2.0, 0.3, false),
-        ("half trained",                [0.10, 0.25],  1.5,  1.5, 0.6, false),
-        ("nearly trained",              [0.15, 0.08],  4.0,  2.0, 1.0, false),
-        ("all background predicted",    [0.10, 0.20],  0.0,  0.5, 0.1, false),
-        ("empty and filled sample",     [0.00, 0.30],  0.5,  1.5, 0.5, true),
-        ("full and filled sample",      [1.00, 0.30],  0.5,  1.5, 0.5, true),
-        ("saturated and right",         [0.20, 0.10], 90.0,  1.0, 0.5, true),
-        ("saturated and wrong",         [0.20, 0.10], -90.0, 1.0, 0.5, true),
-    ];
     let mut noise = Noise(0);
-    recipes
-        .into_iter()
-        .map(|(name, shares, follow, scatter, progress, extreme)| {
-            let bias = if name.starts_with("all background") { -3.0 } else { 0.0 };
-            let targets: Vec<f64> = (0..SAMPLES * VOXELS)
-                .map(|i| f64::from((i % VOXELS) as f64 + 0.5 < shares[i / VOXELS] * VOXELS as f64))
-                .collect();
-            let logits = targets.iter().map(|y| bias + follow * (2.0 * y - 1.0) + scatter * noise.next()).collect();
-            Probe { name, logits, targets, progress, extreme }
-        })
-        .collect()
+    let make = |recipe: &Recipe| {
+        let Recipe(name, shares, follow, bias, scatter, progress, extreme) = *recipe;
+        let foreground = |i: usize| (i % VOXELS) as f64 + 0.5 < shares[i / VOXELS] * VOXELS as f64;
+        let targets: Vec<f64> = (0..SAMPLES * VOXELS).map(|i| f64::from(foreground(i))).collect();
+        let logits = targets.iter().map(|y| bias + follow * (2.0 * y - 1.0) + scatter * noise.next()).collect();
+        Probe { name, logits, targets, progress, extreme }
+    };
+    RECIPES.iter().map(make).collect()
 }
+
+/// Name; share of foreground in both samples; how far logits follow the target; their mean and scatter; training
+/// progress; whether the probe is extreme.
+struct Recipe(&'static str, [f64; 2], f64, f64, f64, f64, bool);
+
+#[rustfmt::skip]
+const RECIPES: [Recipe; 9] = [
+    Recipe("random, rare foreground",  [0.10, 0.04],   0.0,  0.0, 1.5, 0.0, false),
+    Recipe("random, balanced",         [0.50, 0.35],   0.0,  0.0, 2.0, 0.3, false),
+    Recipe("half trained",             [0.10, 0.25],   1.5,  0.0, 1.5, 0.6, false),
+    Recipe("nearly trained",           [0.15, 0.08],   4.0,  0.0, 2.0, 1.0, false),
+    Recipe("all background predicted", [0.10, 0.20],   0.0, -3.0, 0.5, 0.1, false),
+    Recipe("empty and filled sample",  [0.00, 0.30],   0.5,  0.0, 1.5, 0.5, true),
+    Recipe("full and filled sample",   [1.00, 0.30],   0.5,  0.0, 1.5, 0.5, true),
+    Recipe("saturated and right",      [0.20, 0.10],  90.0,  0.0, 1.0, 0.5, true),
+    Recipe("saturated and wrong",      [0.20, 0.10], -90.0,  0.0, 1.0, 0.5, true),
+];
 
 /// The answers of a formula to the probes, in their order.
 pub fn answers(plan: &Plan, probes: &[Probe]) -> Vec<Answer> {
     let answer = |probe: &Probe| {
         let mut slopes = vec![0.0; probe.logits.len()];
-        let inputs = Inputs { samples: SAMPLES, classes: 1, logits: &probe.logits, targets: &probe.targets, progress: probe.progress };
+        let inputs = Inputs {
+            samples: SAMPLES,
+            classes: 1,
+            logits: &probe.logits,
+            targets: &probe.targets,
+            progress: probe.progress,
+        };
         let value = gradient(plan, &inputs, &mut slopes);
         Answer { value, gradient: slopes }
     };

@@ -11,6 +11,12 @@ pub struct Kernel<V, S = V> {
     pub slope: S,
 }
 
+/// Of a block of voxels.
+pub type LeafKernel = Kernel<fn(&Block<'_>, &mut [f64])>;
+
+/// Of two operands, element by element; the slope has one output for each operand.
+pub type BinaryKernel = Kernel<fn(&[f64], &[f64], &mut [f64]), fn(&[f64], &[f64], &mut [f64], &mut [f64])>;
+
 /// What is known of a block of voxels; all slices have the same length.
 pub struct Block<'a> {
     /// Probability of the foreground.
@@ -28,10 +34,15 @@ pub struct Block<'a> {
 /// One voxel of a block.
 #[derive(Clone, Copy)]
 pub struct Voxel {
+    /// Probability of the foreground.
     pub p: f64,
+    /// Probability of the background.
     pub q: f64,
+    /// Target.
     pub y: f64,
+    /// -log p.
     pub neg_log_p: f64,
+    /// -log q.
     pub neg_log_q: f64,
 }
 
@@ -88,10 +99,8 @@ pub(super) use {leaf, pointwise};
 /// has no power at all; every reference implementation that lacks the floor returns NaN on a perfect prediction.
 pub const POWER_FLOOR: f64 = 1e-7;
 
-type Binary = Kernel<fn(&[f64], &[f64], &mut [f64]), fn(&[f64], &[f64], &mut [f64], &mut [f64])>;
-
 /// max(a, 1e-7) ^ b for an exponent b that is one number for the whole block.
-pub const fn power() -> Binary {
+pub const fn power() -> BinaryKernel {
     Kernel {
         value: |base, exponent, out| {
             let raise = exponent.first().copied().unwrap_or(1.0);

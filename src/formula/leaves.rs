@@ -50,7 +50,8 @@ impl Leaves {
     pub(super) fn block(&self, start: usize, length: usize) -> Block<'_> {
         let range = start..start + length;
         // Without logarithms any slice will do: no kernel of the plan reads it.
-        let (log_p, log_q) = if self.neg_log_p.is_empty() { (&self.p, &self.p) } else { (&self.neg_log_p, &self.neg_log_q) };
+        let (log_p, log_q) =
+            if self.neg_log_p.is_empty() { (&self.p, &self.p) } else { (&self.neg_log_p, &self.neg_log_q) };
         Block {
             p: &self.p[range.clone()],
             q: &self.q[range.clone()],

@@ -15,7 +15,7 @@
 pub mod canonical;
 pub mod eval;
 pub mod fingerprint;
-mod kernel;
+pub mod kernel;
 mod leaves;
 mod parse;
 pub mod plan;
@@ -73,7 +73,8 @@ impl Formula {
 
     /// Builds a formula from words in prefix order; `None` if they do not form exactly one tree.
     fn from_words(words: &[(WordId, f64)]) -> Option<Self> {
-        let mut genes: Vec<Gene> = words.iter().map(|(word, value)| Gene { word: *word, size: 1, value: *value }).collect();
+        let mut genes: Vec<Gene> =
+            words.iter().map(|(word, value)| Gene { word: *word, size: 1, value: *value }).collect();
         let mut spans: Vec<u16> = Vec::new();
         for gene in genes.iter_mut().rev() {
             for _ in 0..gene.word.word().arity() {
@@ -109,12 +110,12 @@ impl Formula {
     #[must_use]
     pub fn replace(&self, node: usize, graft: &Self) -> Self {
         let span = self.span(node);
-        let (old, new) = (span.len() as i32, graft.size() as i32);
-        let mut genes = Vec::with_capacity(self.size() + graft.size());
+        let mut genes = Vec::with_capacity(self.size() - span.len() + graft.size());
         for (i, gene) in self.genes[..node].iter().enumerate() {
             let holds = self.span(i).contains(&node);
-            let size = if holds { (i32::from(gene.size) + new - old) as u16 } else { gene.size };
-            genes.push(Gene { size, ..*gene });
+            let size = usize::from(gene.size);
+            let size = if holds { size - span.len() + graft.size() } else { size };
+            genes.push(Gene { size: size as u16, ..*gene });
         }
         genes.extend_from_slice(&graft.genes);
         genes.extend_from_slice(&self.genes[span.end..]);

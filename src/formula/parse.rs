@@ -99,10 +99,11 @@ fn check(formula: &Formula, spans: &[Range<usize>], text: &str) -> Result<()> {
             Rank::Region => "one value per sample and class",
             Rank::Voxel => "one value per voxel",
         };
-        return Err(Fault::new("argument of the wrong kind")
-            .expected(expected)
-            .found(found)
-            .span("formula", text, spans[node].clone()));
+        return Err(Fault::new("argument of the wrong kind").expected(expected).found(found).span(
+            "formula",
+            text,
+            spans[node].clone(),
+        ));
     }
     for (name, value) in formula.parameters() {
         let other = formula.genes().iter().position(|gene| gene.word.word().name == name && gene.value != value);
@@ -134,7 +135,10 @@ fn leaf(text: &str) -> Result<(WordId, f64)> {
         };
         let value = finite(value)?;
         if !(low..=high).contains(&value) {
-            return Err(Fault::new("parameter out of range").field(name).expected(format!("{low} to {high}")).found(value));
+            return Err(Fault::new("parameter out of range")
+                .field(name)
+                .expected(format!("{low} to {high}"))
+                .found(value));
         }
         return Ok((word, value));
     }
@@ -143,9 +147,12 @@ fn leaf(text: &str) -> Result<(WordId, f64)> {
             let default = if let Op::Parameter { default, .. } = row.op { default } else { 0.0 };
             Ok((word, default))
         }
-        Some((_, row)) => Err(Fault::new(format!("`{text}` needs {} argument(s)", row.arity()))
-            .hint(format!("write `({text} ...)`"))),
-        None if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => Ok((WordId::NUMBER, finite(text)?)),
+        Some((_, row)) => {
+            Err(Fault::new(format!("`{text}` needs {} argument(s)", row.arity())).hint(format!("write `({text} ...)`")))
+        }
+        None if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
+            Ok((WordId::NUMBER, finite(text)?))
+        }
         None => Err(unknown(text)),
     }
 }

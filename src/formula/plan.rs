@@ -80,11 +80,8 @@ impl Plan {
     /// The graph; an edge runs from an argument to its user and carries the argument's position.
     pub fn graph(&self) -> DiGraph<String, usize> {
         let mut graph = DiGraph::new();
-        let nodes: Vec<_> = self
-            .steps
-            .iter()
-            .map(|step| graph.add_node(Formula::label(step.word, step.value)))
-            .collect();
+        let nodes: Vec<_> =
+            self.steps.iter().map(|step| graph.add_node(Formula::label(step.word, step.value))).collect();
         for (user, step) in self.steps.iter().enumerate() {
             for (position, argument) in step.arguments.iter().enumerate() {
                 graph.add_edge(nodes[*argument], nodes[user], position);
@@ -99,7 +96,8 @@ impl Plan {
         let style = |_: &DiGraph<String, usize>, (_, label): (_, &String)| {
             format!("label={label:?} shape=box style=rounded fontname=\"Helvetica\"")
         };
-        Dot::with_attr_getters(&graph, &[Config::EdgeNoLabel, Config::NodeNoLabel], &|_, _| String::new(), &style).to_string()
+        Dot::with_attr_getters(&graph, &[Config::EdgeNoLabel, Config::NodeNoLabel], &|_, _| String::new(), &style)
+            .to_string()
     }
 }
 

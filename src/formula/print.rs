@@ -30,13 +30,16 @@ impl Formula {
 
     /// The formula in LaTeX, mathematics mode; parameters by symbol.
     pub fn latex(&self) -> String {
-        self.typeset(|word| word.notation.latex, |value| {
-            let text = number(value);
-            match text.split_once('e') {
-                Some((mantissa, exponent)) => format!(r"{mantissa} \cdot 10^{{{exponent}}}"),
-                None => text,
-            }
-        })
+        self.typeset(
+            |word| word.notation.latex,
+            |value| {
+                let text = number(value);
+                match text.split_once('e') {
+                    Some((mantissa, exponent)) => format!(r"{mantissa} \cdot 10^{{{exponent}}}"),
+                    None => text,
+                }
+            },
+        )
     }
 
     fn typeset(&self, template: impl Fn(&Word) -> &'static str, constant: impl Fn(f64) -> String) -> String {
@@ -97,7 +100,11 @@ mod tests {
 
     #[test]
     fn text_reads_back_to_the_same_formula() {
-        for text in ["(mean (+ ce_fg ce_bg))", "(* -1e-7 (mean (^ tp 0.30000000000000004)))", "(ratio (sum tp) (* fp_weight=0.3 (sum fp)))"] {
+        for text in [
+            "(mean (+ ce_fg ce_bg))",
+            "(* -1e-7 (mean (^ tp 0.30000000000000004)))",
+            "(ratio (sum tp) (* fp_weight=0.3 (sum fp)))",
+        ] {
             assert_eq!(formula(text).to_string(), text);
         }
     }

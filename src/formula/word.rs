@@ -4,7 +4,7 @@
 //! word is a new row. p is the predicted probability, y the target in [0, 1], q = 1 - p; both p and q are computed from
 //! the logit, so neither loses digits near its end of the scale.
 
-use super::kernel::{Block, Kernel, leaf, pointwise, power};
+use super::kernel::{BinaryKernel, Kernel, LeafKernel, leaf, pointwise, power};
 
 /// Position of a word in [`WORDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,13 +31,20 @@ pub enum Op {
     /// A literal constant, held by the gene.
     Number,
     /// A named constant, held by the gene: what users set and what optimisers of a loss tune, within `low..=high`.
-    Parameter { default: f64, low: f64, high: f64 },
+    Parameter {
+        /// Value where none is given.
+        default: f64,
+        /// Smallest value.
+        low: f64,
+        /// Largest value.
+        high: f64,
+    },
     /// Training progress from 0 (first step) to 1 (last step).
     Progress,
     /// One value per voxel, a function of logit and target.
-    Leaf(Kernel<fn(&Block, &mut [f64])>),
+    Leaf(LeafKernel),
     /// Element by element; with one argument, the second operand is ignored.
-    Pointwise(Kernel<fn(&[f64], &[f64], &mut [f64]), fn(&[f64], &[f64], &mut [f64], &mut [f64])>),
+    Pointwise(BinaryKernel),
     /// From one value per voxel to one per sample and class.
     Reduce(Reduction),
 }
@@ -208,13 +215,7 @@ const fn parameter(
     Word { name, op, arguments: &[], cover: Cover::Neutral, notation: symbol(name, latex), meaning }
 }
 
-const fn voxel(
-    name: &'static str,
-    op: Op,
-    sides: Sides,
-    latex: &'static str,
-    meaning: &'static str,
-) -> Word {
+const fn voxel(name: &'static str, op: Op, sides: Sides, latex: &'static str, meaning: &'static str) -> Word {
     Word { name, op, arguments: &[], cover: Cover::Leaf(sides), notation: symbol(name, latex), meaning }
 }
 

@@ -54,7 +54,8 @@ fn at(pattern: &Pattern, node: usize, speaks: &[bool], need: Sides) -> Vec<Vec<S
         }
         Cover::Union => {
             // Each side that is needed is handed to one of the arguments.
-            let sides: Vec<Sides> = [Sides::FOREGROUND, Sides::BACKGROUND].into_iter().filter(|s| need.contains(*s)).collect();
+            let sides: Vec<Sides> =
+                [Sides::FOREGROUND, Sides::BACKGROUND].into_iter().filter(|s| need.contains(*s)).collect();
             let mut ways = Vec::new();
             for choice in 0..arguments.len().pow(sides.len() as u32) {
                 let mut shares = vec![Sides::NONE; arguments.len()];

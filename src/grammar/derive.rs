@@ -1,5 +1,7 @@
 //! Membership: how a formula arises from the rules, or where it leaves the language.
 
+use std::collections::BTreeMap;
+
 use super::pattern::Piece;
 use super::{Grammar, Kind, SortId};
 use crate::fault::{Fault, Result};
@@ -40,18 +42,25 @@ impl Grammar {
     /// # Errors
     /// With the first part that no rule builds, the side of the target that is not covered, or the size limit.
     pub fn check_loss(&self, formula: &Formula) -> Result<Derivation> {
-        let outside = || Fault::new(format!("formula is outside the language `{}`", self.name)).field(formula.to_string());
+        let outside =
+            || Fault::new(format!("formula is outside the language `{}`", self.name)).field(formula.to_string());
         let Some(derivation) = self.derive(formula) else {
             let (part, expected) = self.stranger(formula);
             return Err(outside().expected(expected).found(format!("`{part}`")));
         };
         let vanishes = |node: &usize| formula.subtree(*node).cover() == Some(Sides::NONE);
         if let Some(node) = (0..formula.size()).find(vanishes) {
-            return Err(outside().expected("no part that is always zero").found(format!("`{}`", formula.subtree(node))));
+            return Err(outside()
+                .expected("no part that is always zero")
+                .found(format!("`{}`", formula.subtree(node))));
         }
         match formula.cover() {
             Some(Sides::BOTH) => {}
-            cover => return Err(outside().expected("a loss that speaks about both sides of the target").found(cover.unwrap_or_default().name())),
+            cover => {
+                return Err(outside()
+                    .expected("a loss that speaks about both sides of the target")
+                    .found(cover.unwrap_or_default().name()));
+            }
         }
         if formula.size() > self.max_size {
             return Err(outside().expected(format!("at most {} words", self.max_size)).found(formula.size()));
@@ -62,7 +71,8 @@ impl Grammar {
     /// The smallest part that is of no sort although all its arguments are, and what its place could hold.
     fn stranger(&self, formula: &Formula) -> (Formula, String) {
         let mut matcher = Matcher::new(self, formula);
-        let known: Vec<bool> = (0..formula.size()).map(|node| (0..self.sorts.len()).any(|sort| matcher.fits(node, sort))).collect();
+        let known: Vec<bool> =
+            (0..formula.size()).map(|node| (0..self.sorts.len()).any(|sort| matcher.fits(node, sort))).collect();
         let literals = |node: usize| formula.genes()[node].word == WordId::NUMBER;
         let node = (0..formula.size())
             .find(|node| !known[*node] && formula.arguments(*node).all(|a| known[a] || literals(a)))
@@ -71,7 +81,10 @@ impl Grammar {
             let names: Vec<String> = self.rules_of(sort).map(|rule| self.form(rule)).collect();
             names.join(" or ")
         };
-        (formula.subtree(node), if node == 0 || known[node] { forms(self.start) } else { "a form of some sort".to_string() })
+        (
+            formula.subtree(node),
+            if node == 0 || known[node] { forms(self.start) } else { "a form of some sort".to_string() },
+        )
     }
 
     /// The text of a rule's form.
@@ -91,10 +104,11 @@ impl Grammar {
 struct Matcher<'a> {
     grammar: &'a Grammar,
     formula: &'a Formula,
-    /// `[node][sort]`: unknown, or the first rule that fits. Constants have no rule.
-    known: Vec<Vec<Option<Option<Fit>>>>,
+    /// By node and sort: how the subtree fits, or that it does not.
+    known: BTreeMap<(usize, SortId), Option<Fit>>,
 }
 
+/// What a subtree is, as a tree of a sort.
 #[derive(Clone, Copy)]
 enum Fit {
     Constant,
@@ -103,7 +117,7 @@ enum Fit {
 
 impl<'a> Matcher<'a> {
     fn new(grammar: &'a Grammar, formula: &'a Formula) -> Self {
-        Self { grammar, formula, known: vec![vec![None; grammar.sorts.len()]; formula.size()] }
+        Self { grammar, formula, known: BTreeMap::new() }
     }
 
     fn fits(&mut self, node: usize, sort: SortId) -> bool {
@@ -111,21 +125,24 @@ impl<'a> Matcher<'a> {
     }
 
     fn fit(&mut self, node: usize, sort: SortId) -> Option<Fit> {
-        if let Some(answer) = self.known[node][sort] {
-            return answer;
+        if let Some(answer) = self.known.get(&(node, sort)) {
+            return *answer;
         }
         // A rule such as `schedule -> weight` asks the same node again; until it is answered, the answer is no.
-        self.known[node][sort] = Some(None);
+        self.known.insert((node, sort), None);
         let answer = match self.grammar.sorts[sort].kind {
-            Kind::Constant { low, high } => {
-                self.formula.subtree(node).constant().filter(|value| (low..=high).contains(value)).map(|_| Fit::Constant)
-            }
+            Kind::Constant { low, high } => self
+                .formula
+                .subtree(node)
+                .constant()
+                .filter(|value| (low..=high).contains(value))
+                .map(|_| Fit::Constant),
             Kind::Tree => (0..self.grammar.rules.len())
                 .filter(|rule| self.grammar.rules[*rule].gives == sort)
                 .find(|rule| self.holes(*rule, 0, node).is_some())
                 .map(Fit::Rule),
         };
-        self.known[node][sort] = Some(answer);
+        self.known.insert((node, sort), answer);
         answer
     }
 
@@ -190,11 +207,25 @@ mod tests {
     fn sites_are_where_trees_of_a_sort_begin() {
         let grammar = Grammar::polarity();
         let loss = formula("(+ (mean (* (+ 2 (- 1 y)) fp)) (mean ce_fg))");
-        let names: Vec<(usize, &str)> =
-            grammar.derive(&loss).unwrap().sites.iter().map(|site| (site.node, grammar.sorts[site.sort].name.as_str())).collect();
+        let names: Vec<(usize, &str)> = grammar
+            .derive(&loss)
+            .unwrap()
+            .sites
+            .iter()
+            .map(|site| (site.node, grammar.sorts[site.sort].name.as_str()))
+            .collect();
         assert_eq!(
             names,
-            [(0, "error"), (1, "error"), (2, "error_map"), (3, "emphasis"), (4, "weight"), (8, "error_map"), (9, "error"), (10, "error_map")]
+            [
+                (0, "error"),
+                (1, "error"),
+                (2, "error_map"),
+                (3, "emphasis"),
+                (4, "weight"),
+                (8, "error_map"),
+                (9, "error"),
+                (10, "error_map")
+            ]
         );
     }
 
@@ -202,8 +233,14 @@ mod tests {
     fn strangers_are_named() {
         let grammar = Grammar::polarity();
         let complaint = |text: &str| grammar.check_loss(&formula(text)).unwrap_err().to_string();
-        assert!(complaint("(mean (* -1 fp))").contains("found:    `-1`") || complaint("(mean (* -1 fp))").contains("(* -1 fp)"));
-        assert!(complaint("(+ (mean ce_fg) (mean tp))").contains("`(+ (mean ce_fg) (mean tp))`") || complaint("(+ (mean ce_fg) (mean tp))").contains("`(mean tp)`"));
+        assert!(
+            complaint("(mean (* -1 fp))").contains("found:    `-1`")
+                || complaint("(mean (* -1 fp))").contains("(* -1 fp)")
+        );
+        assert!(
+            complaint("(+ (mean ce_fg) (mean tp))").contains("`(+ (mean ce_fg) (mean tp))`")
+                || complaint("(+ (mean ce_fg) (mean tp))").contains("`(mean tp)`")
+        );
         assert!(complaint("(mean ce_fg)").contains("the foreground only"));
         assert!(complaint("(ratio (+ (sum tp) (sum tn)) (sum (* fn fp)))").contains("`(sum (* fn fp))`"));
     }

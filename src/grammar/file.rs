@@ -67,17 +67,24 @@ impl Grammar {
     pub fn from_text(name: &str, text: &str) -> Result<Self> {
         let file: File = notation::from_text(name, text)?;
         if file.version != VERSION {
-            return Err(Fault::new("unknown version of a grammar file").field("version").expected(VERSION).found(file.version));
+            return Err(Fault::new("unknown version of a grammar file")
+                .field("version")
+                .expected(VERSION)
+                .found(file.version));
         }
         if !(1..=LONGEST).contains(&file.max_size) {
-            return Err(Fault::new("size limit out of range").field("max_size").expected(format!("1 to {LONGEST}")).found(file.max_size));
+            return Err(Fault::new("size limit out of range")
+                .field("max_size")
+                .expected(format!("1 to {LONGEST}"))
+                .found(file.max_size));
         }
         let sorts: Vec<Sort> = file.sorts.into_iter().map(|(name, kind)| Sort { name, kind }).collect();
         sorts.iter().try_for_each(check_sort)?;
         let find = |name: &str| sorts.iter().position(|sort| sort.name == name);
         let known = || sorts.iter().map(|sort| sort.name.as_str()).collect::<Vec<_>>().join(", ");
         let sort_called = |field: &str, name: &str| {
-            find(name).ok_or_else(|| Fault::new("unknown sort").field(field).expected(known()).found(format!("`{name}`")))
+            find(name)
+                .ok_or_else(|| Fault::new("unknown sort").field(field).expected(known()).found(format!("`{name}`")))
         };
         let start = sort_called("start", &file.start)?;
 
@@ -89,7 +96,10 @@ impl Grammar {
                 return Err(Fault::new("a constant has no rules").field(place).found(&rule.gives));
             }
             if !(rule.weight.is_finite() && rule.weight > 0.0) {
-                return Err(Fault::new("weight of a rule out of range").field(place).expected("a positive number").found(rule.weight));
+                return Err(Fault::new("weight of a rule out of range")
+                    .field(place)
+                    .expected("a positive number")
+                    .found(rule.weight));
             }
             patterns.push((gives, Pattern::parse(&rule.form, find).map_err(|fault| fault.field(place))?));
         }
@@ -104,7 +114,8 @@ impl Grammar {
             })
             .collect();
         let smallest = cover::smallest(&sorts, &rules);
-        let grammar = Self { name: file.name, text: text.to_string(), max_size: file.max_size, start, sorts, rules, smallest };
+        let grammar =
+            Self { name: file.name, text: text.to_string(), max_size: file.max_size, start, sorts, rules, smallest };
         grammar.check()?;
         Ok(grammar)
     }
@@ -120,15 +131,24 @@ impl Grammar {
         }
         for (sort, name) in self.sorts.iter().map(|sort| &sort.name).enumerate() {
             if self.smallest(sort, Sides::NONE).is_none() {
-                return Err(Fault::new("sort without a finite tree").field("sorts").found(format!("`{name}`")).hint("give it a rule without holes"));
+                return Err(Fault::new("sort without a finite tree")
+                    .field("sorts")
+                    .found(format!("`{name}`"))
+                    .hint("give it a rule without holes"));
             }
             if !reached[sort] {
-                return Err(Fault::new("sort that no rule uses").field("sorts").found(format!("`{name}`")).hint("use it in a form or remove it"));
+                return Err(Fault::new("sort that no rule uses")
+                    .field("sorts")
+                    .found(format!("`{name}`"))
+                    .hint("use it in a form or remove it"));
             }
         }
         match self.smallest(self.start, Sides::BOTH) {
             Some(size) if size <= self.max_size => Ok(()),
-            Some(size) => Err(Fault::new("size limit below the smallest loss").field("max_size").expected(format!("at least {size}")).found(self.max_size)),
+            Some(size) => Err(Fault::new("size limit below the smallest loss")
+                .field("max_size")
+                .expected(format!("at least {size}"))
+                .found(self.max_size)),
             None => Err(Fault::new("no tree of the start sort speaks about both sides of the target").field("start")),
         }
     }
@@ -171,8 +191,13 @@ mod tests {
         assert!(complaint(|text| text.replace("start: \"error\"", "start: \"loss\"")).contains("unknown sort"));
         assert!(complaint(|text| text.replace("max_size: 30", "max_size: 1")).contains("at least 2"));
         assert!(complaint(|text| text.replace("low: 0.25", "low: -1.0")).contains("0 < low < high"));
-        assert!(complaint(|text| text.replace("\"percent\": C", "\"spare\": Tree, \"percent\": C")).contains("without a finite tree"));
-        assert!(complaint(|text| text.replace("(mean_top percent error_map)", "(mean error_map)")).contains("no rule uses"));
+        assert!(
+            complaint(|text| text.replace("\"percent\": C", "\"spare\": Tree, \"percent\": C"))
+                .contains("without a finite tree")
+        );
+        assert!(
+            complaint(|text| text.replace("(mean_top percent error_map)", "(mean error_map)")).contains("no rule uses")
+        );
         assert!(complaint(|text| text.replace("version: 1", "version: 2")).contains("version"));
     }
 }

@@ -53,7 +53,11 @@ impl Grammar {
         for (i, hole) in holes.iter().enumerate() {
             let spare = rng.random_range(0..3);
             let least = self.smallest(*hole, Sides::NONE).expect("every sort of a loaded grammar has a tree");
-            fillings.push(if i == chosen { inner.clone() } else { self.sample(*hole, Sides::NONE, least + spare, rng) });
+            fillings.push(if i == chosen {
+                inner.clone()
+            } else {
+                self.sample(*hole, Sides::NONE, least + spare, rng)
+            });
         }
         Some(rule.fill(&mut fillings.into_iter()))
     }

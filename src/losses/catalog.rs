@@ -47,11 +47,31 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     CATALOG.iter().map(|entry| entry.name)
 }
 
-macro_rules! ce      { () => { "(mean (+ ce_fg ce_bg))" } }
-macro_rules! focal   { () => { "(mean (* (^ abs_diff gamma=2) (+ ce_fg ce_bg)))" } }
-macro_rules! topk    { () => { "(mean_top k=10 (+ ce_fg ce_bg))" } }
-macro_rules! dice    { () => { "(ratio (+ (* 2 (sum tp)) smooth_nr) (+ (+ (sum fp) (sum fn)) (- smooth_dr smooth_nr)))" } }
-macro_rules! tversky { () => { "(ratio (+ (sum tp) smooth) (+ (* fp_weight=0.3 (sum fp)) (* fn_weight=0.7 (sum fn))))" } }
+macro_rules! ce {
+    () => {
+        "(mean (+ ce_fg ce_bg))"
+    };
+}
+macro_rules! focal {
+    () => {
+        "(mean (* (^ abs_diff gamma=2) (+ ce_fg ce_bg)))"
+    };
+}
+macro_rules! topk {
+    () => {
+        "(mean_top k=10 (+ ce_fg ce_bg))"
+    };
+}
+macro_rules! dice {
+    () => {
+        "(ratio (+ (* 2 (sum tp)) smooth_nr) (+ (+ (sum fp) (sum fn)) (- smooth_dr smooth_nr)))"
+    };
+}
+macro_rules! tversky {
+    () => {
+        "(ratio (+ (sum tp) smooth) (+ (* fp_weight=0.3 (sum fp)) (* fn_weight=0.7 (sum fn))))"
+    };
+}
 
 use Family::{Compound, Distribution, Region};
 

@@ -40,7 +40,8 @@ pub fn named(typed: &str) -> Result<Loss> {
         },
     };
     let Some(entry) = catalog::find(name) else {
-        let fault = Fault::new(format!("unknown loss `{name}`")).expected("a name of the catalog or a formula in parentheses");
+        let fault =
+            Fault::new(format!("unknown loss `{name}`")).expected("a name of the catalog or a formula in parentheses");
         return Err(match did_you_mean(name, catalog::names()) {
             Some(close) => fault.hint(format!("did you mean `{close}`?")),
             None => fault.hint(format!("the catalog has {}", catalog::names().collect::<Vec<_>>().join(", "))),
@@ -64,7 +65,8 @@ fn set(formula: &Formula, loss: &str, setting: &str) -> Result<Formula> {
             .hint(format!("the parameters of `{loss}` are {}", listed())));
     };
     let Some(node) = formula.genes().iter().position(|gene| gene.word.word().name == name) else {
-        let fault = Fault::new(format!("`{loss}` has no parameter `{name}`")).hint(format!("its parameters are {}", listed()));
+        let fault =
+            Fault::new(format!("`{loss}` has no parameter `{name}`")).hint(format!("its parameters are {}", listed()));
         return Err(match did_you_mean(name, known.iter().copied()) {
             Some(close) => fault.hint(format!("did you mean `{close}`?")),
             None => fault,
@@ -72,7 +74,8 @@ fn set(formula: &Formula, loss: &str, setting: &str) -> Result<Formula> {
     };
     let word: WordId = formula.genes()[node].word;
     let Op::Parameter { low, high, .. } = word.word().op else {
-        return Err(Fault::new(format!("`{name}` is a word of the formula, not a parameter")).hint(format!("the parameters of `{loss}` are {}", listed())));
+        return Err(Fault::new(format!("`{name}` is a word of the formula, not a parameter"))
+            .hint(format!("the parameters of `{loss}` are {}", listed())));
     };
     match value.parse::<f64>() {
         Ok(number) if (low..=high).contains(&number) => Ok(formula.with_constant(node, number)),
@@ -95,7 +98,9 @@ mod tests {
 
     #[test]
     fn slips_are_named_with_their_cure() {
-        let hint = |typed: &str| miette::Diagnostic::help(&named(typed).unwrap_err()).map(|h| h.to_string()).unwrap_or_default();
+        let hint = |typed: &str| {
+            miette::Diagnostic::help(&named(typed).unwrap_err()).map(|h| h.to_string()).unwrap_or_default()
+        };
         assert_eq!(hint("tverksy"), "did you mean `tversky`?");
         assert_eq!(hint("tversky(fp_wieght=1)"), "did you mean `fp_weight`?");
         assert!(named("focal(gamma=-1)").unwrap_err().to_string().contains("0 to 8"));

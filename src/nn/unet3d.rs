@@ -56,7 +56,15 @@ impl UNet3dConfig {
             up.push(Ascent { rise, level: make.level(2 * widths[level], widths[level], 1) });
         }
         let head = make.head(widths[0], self.out_channels);
-        UNet3d { down, up, head, in_channels: self.in_channels, out_channels: self.out_channels, width: self.width, levels: self.levels }
+        UNet3d {
+            down,
+            up,
+            head,
+            in_channels: self.in_channels,
+            out_channels: self.out_channels,
+            width: self.width,
+            levels: self.levels,
+        }
     }
 }
 

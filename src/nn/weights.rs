@@ -62,7 +62,8 @@ impl Weights {
 /// If the format cannot hold them.
 pub fn encode(network: &UNet3d) -> Result<Vec<u8>> {
     let weights = Weights::of(network);
-    let bytes: Vec<Vec<u8>> = weights.tensors.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let bytes: Vec<Vec<u8>> =
+        weights.tensors.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
     let fail = |error: safetensors::SafeTensorError| Fault::failed(format!("cannot write weights: {error}"));
     let views = weights.tensors.iter().zip(&bytes).map(|(tensor, bytes)| {
         Ok((tensor.name.as_str(), TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(fail)?))
@@ -81,18 +82,25 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<UNet3d> {
     let broken = |error: safetensors::SafeTensorError| Fault::new("not a whole safetensors file").found(error);
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let size = metadata.metadata().as_ref().and_then(|map| map.get("unet3d"));
-    let size = size.ok_or_else(|| Fault::new("weights without the size of their network").field("metadata `unet3d`"))?;
-    let config: UNet3dConfig = serde_json::from_str(size)
-        .map_err(|error| Fault::new("weights with an unreadable size of their network").field("metadata `unet3d`").found(error))?;
+    let size =
+        size.ok_or_else(|| Fault::new("weights without the size of their network").field("metadata `unet3d`"))?;
+    let config: UNet3dConfig = serde_json::from_str(size).map_err(|error| {
+        Fault::new("weights with an unreadable size of their network").field("metadata `unet3d`").found(error)
+    })?;
     if config.levels == 0 || config.levels > 16 || config.width == 0 {
-        return Err(Fault::new("weights with an impossible size of their network").field("metadata `unet3d`").found(size));
+        return Err(Fault::new("weights with an impossible size of their network")
+            .field("metadata `unet3d`")
+            .found(size));
     }
     let file = SafeTensors::deserialize(bytes).map_err(broken)?;
     let mut tensors = Weights::of(&config.init(&mut stream(0, Purpose::Weights, 0, 0), device)).tensors;
     for tensor in &mut tensors {
         let view = file.tensor(&tensor.name).map_err(|_| Fault::new("weights lack a tensor").field(&tensor.name))?;
         if view.dtype() != Dtype::F32 {
-            return Err(Fault::new("weights of another type").field(&tensor.name).expected("F32").found(format!("{:?}", view.dtype())));
+            return Err(Fault::new("weights of another type")
+                .field(&tensor.name)
+                .expected("F32")
+                .found(format!("{:?}", view.dtype())));
         }
         tensor.shape = view.shape().to_vec();
         tensor.values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();

@@ -13,7 +13,7 @@ use crate::fault::{Fault, Result};
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut sibling = tempfile::NamedTempFile::new_in(directory)?;
+        let mut sibling = sibling(directory)?;
         sibling.write_all(bytes)?;
         sibling.as_file().sync_all()?;
         sibling.persist(path).map_err(|error| error.error)?;
@@ -21,4 +21,32 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         std::fs::File::open(directory)?.sync_all()
     };
     write().map_err(|error| Fault::io("write", path, &error))
+}
+
+/// Temporary files are private by default; results are as readable as any other file of the person.
+fn sibling(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_else_is_left() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a.ron");
+        for text in ["first", "second, longer", "3"] {
+            replace(&path, text.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+        assert!(replace(&home.path().join("missing/b"), b"").is_err());
+    }
 }

@@ -37,7 +37,8 @@ impl Journal {
     /// # Errors
     /// If it cannot be written.
     pub fn append(&mut self, record: &impl Serialize) -> Result<()> {
-        let body = serde_json::to_string(record).map_err(|error| Fault::failed(format!("cannot write record: {error}")))?;
+        let body =
+            serde_json::to_string(record).map_err(|error| Fault::failed(format!("cannot write record: {error}")))?;
         let line = format!("{} {body}\n", checksum(&body));
         let done = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
         done.map_err(|error| Fault::io("append to", &self.path, &error))
@@ -55,7 +56,10 @@ pub fn read_journal<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let (lines, _) = whole_lines(path)?;
     let parse = |(number, body): (usize, &String)| {
         serde_json::from_str(body).map_err(|error| {
-            Fault::new("journal record is not of the expected form").file(path).field(format!("line {}", number + 1)).found(error)
+            Fault::new("journal record is not of the expected form")
+                .file(path)
+                .field(format!("line {}", number + 1))
+                .found(error)
         })
     };
     lines.iter().enumerate().map(parse).collect()

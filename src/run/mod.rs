@@ -62,9 +62,8 @@ impl RunDir {
     fn lock(path: &Path) -> Result<Self> {
         let file = path.join("lock");
         let lock = File::create(&file).map_err(|error| Fault::io("create", &file, &error))?;
-        lock.try_lock().map_err(|_| {
-            Fault::new("another process works on this run").file(path).hint("wait for it, or stop it")
-        })?;
+        lock.try_lock()
+            .map_err(|_| Fault::new("another process works on this run").file(path).hint("wait for it, or stop it"))?;
         Ok(Self { path: path.to_path_buf(), _lock: lock })
     }
 
@@ -92,7 +91,8 @@ impl RunDir {
     /// If it cannot be written.
     pub fn event(&self, event: &impl Serialize) -> Result<()> {
         let path = self.file("events.jsonl");
-        let mut line = serde_json::to_string(event).map_err(|error| Fault::failed(format!("cannot write event: {error}")))?;
+        let mut line =
+            serde_json::to_string(event).map_err(|error| Fault::failed(format!("cannot write event: {error}")))?;
         line.push('\n');
         let file = OpenOptions::new().create(true).append(true).open(&path);
         file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(|error| Fault::io("append to", &path, &error))

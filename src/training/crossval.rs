@@ -52,7 +52,7 @@ pub enum CellOutcome {
     /// It trained.
     Trained {
         /// The network after the last step.
-        network: UNet3d,
+        network: Box<UNet3d>,
         /// For each test case, in order of the fold, and each class.
         metrics: Vec<Vec<CaseMetrics>>,
         /// The loss of every step.

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Case;
-use crate::fault::Result;
+use crate::fault::{Fault, Result};
 use crate::nn::{self, UNet3d, floats};
 use crate::volume::Volume;
 
@@ -21,6 +21,23 @@ pub enum Window {
         /// Share of a patch by which neighbours overlap, from 0 to below 1.
         overlap: f64,
     },
+}
+
+impl Window {
+    /// Whether volumes can be predicted with it.
+    ///
+    /// # Errors
+    /// If a patch is empty or patches would not advance.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Sliding { patch, overlap } if patch.contains(&0) || !(0.0..1.0).contains(overlap) => {
+                Err(Fault::new("setting out of range")
+                    .expected("a patch of voxels and an overlap from 0 to below 1")
+                    .found(format!("{self:?}")))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Predicts a mask on the grid of the case's file: 0 is background, c + 1 is class c, and a voxel belongs to the class of
@@ -104,7 +121,7 @@ fn starts(length: usize, patch: usize, overlap: f64) -> Vec<usize> {
     let last = length.saturating_sub(patch);
     let stride = ((patch as f64 * (1.0 - overlap)) as usize).max(1);
     let steps = last.div_ceil(stride);
-    (0..=steps).map(|step| if steps == 0 { 0 } else { (last * step + steps / 2) / steps }).collect()
+    (0..=steps).map(|step| (last * step + steps / 2).checked_div(steps).unwrap_or(0)).collect()
 }
 
 /// Weight of each voxel of a patch: a Gaussian of an eighth of the patch around its centre. Never zero, or a voxel that
@@ -115,7 +132,11 @@ fn gaussian(patch: [usize; 3]) -> Vec<f32> {
         (0..n).map(|i| (-0.5 * ((i as f64 - centre) / deviation).powi(2)).exp().max(1e-3)).collect()
     };
     let [i, j, k] = patch.map(axis);
-    i.iter().flat_map(|a| j.iter().flat_map(|b| k.iter().map(|c| (a * b * c) as f32).collect::<Vec<f32>>()).collect::<Vec<f32>>()).collect()
+    i.iter()
+        .flat_map(|a| {
+            j.iter().flat_map(|b| k.iter().map(|c| (a * b * c) as f32).collect::<Vec<f32>>()).collect::<Vec<f32>>()
+        })
+        .collect()
 }
 
 /// Calls `row` for every row of a box that lies inside the volume, with its range in the box and in the volume.

@@ -114,8 +114,10 @@ impl<'a> Proxy<'a> {
             training.join()
         });
         match outcome {
-            Ok(Training::Finished(network)) => Ok(network),
-            Ok(Training::Stopped) => Err(Fault::stopped("stopped while making the shared start; nothing of it is kept")),
+            Ok(Training::Finished(network)) => Ok(*network),
+            Ok(Training::Stopped) => {
+                Err(Fault::stopped("stopped while making the shared start; nothing of it is kept"))
+            }
             Ok(Training::Diverged { step }) => Err(Fault::failed(format!("the shared start diverged at step {step}"))
                 .field("proxy.recipe.learning_rate")
                 .found(recipe.learning_rate)

@@ -48,7 +48,10 @@ impl Recipe {
             return Err(Fault::new("setting out of range").field("steps").expected("at least 1").found(0));
         }
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return Err(Fault::new("setting out of range").field("learning_rate").expected("a positive number").found(self.learning_rate));
+            return Err(Fault::new("setting out of range")
+                .field("learning_rate")
+                .expected("a positive number")
+                .found(self.learning_rate));
         }
         self.patches.validate()?;
         self.augment.validate()

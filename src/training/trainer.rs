@@ -38,7 +38,7 @@ pub struct Job<'a> {
 #[derive(Debug)]
 pub enum Outcome {
     /// After all steps.
-    Finished(UNet3d),
+    Finished(Box<UNet3d>),
     /// Loss or gradient ceased to be finite.
     Diverged {
         /// The step, from 0.
@@ -60,7 +60,11 @@ pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f6
     let factor = gradient_factor(&plan);
     let mut optimizer = AdamConfig::new().with_epsilon(EPSILON).init();
     for step in 0..recipe.steps {
-        let batch = recipe.patches.batch(job.cases, &recipe.augment, &mut stream(job.seed, Purpose::Batch, job.sequence, step as u64));
+        let batch = recipe.patches.batch(
+            job.cases,
+            &recipe.augment,
+            &mut stream(job.seed, Purpose::Batch, job.sequence, step as u64),
+        );
         let target_shape = batch.target_shape();
         let image = Tensor::<5>::from_data(TensorData::new(batch.image, batch.shape), &device);
         let logits = network.forward(image);
@@ -78,7 +82,9 @@ pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f6
         if !loss.is_finite() || slopes.iter().any(|slope| !slope.is_finite()) {
             return Outcome::Diverged { step };
         }
-        slopes.iter_mut().for_each(|slope| *slope *= factor);
+        for slope in &mut slopes {
+            *slope *= factor;
+        }
 
         let slopes = Tensor::<5>::from_data(TensorData::new(slopes, target_shape), &device);
         let gradients = (logits * slopes).sum().backward();
@@ -88,7 +94,7 @@ pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f6
             return Outcome::Stopped;
         }
     }
-    Outcome::Finished(network)
+    Outcome::Finished(Box::new(network))
 }
 
 /// The factor that gives a loss the gradient of Dice + CE, in root mean square over all probes together: losses compete

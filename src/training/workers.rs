@@ -32,7 +32,8 @@ pub fn run<R: Send>(
                     if job >= count || stop.load(Ordering::SeqCst) {
                         return;
                     }
-                    let guarded = || catch_unwind(AssertUnwindSafe(|| work(job))).map_err(|panic| message(panic.as_ref()));
+                    let guarded =
+                        || catch_unwind(AssertUnwindSafe(|| work(job))).map_err(|panic| message(panic.as_ref()));
                     let result = match &pool {
                         Ok(pool) => pool.install(guarded),
                         Err(error) => Err(format!("cannot start threads: {error}")),
@@ -53,7 +54,8 @@ pub fn run<R: Send>(
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    let text =
+        panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
     text.unwrap_or_else(|| "panic without a message".to_string())
 }
 
@@ -65,11 +67,17 @@ mod tests {
     fn every_job_is_done_once_and_a_panic_is_a_result() {
         for threads in [1, 2, 8] {
             let mut seen = vec![0; 20];
-            run(20, threads, &AtomicBool::new(false), |job| if job == 7 { panic!("seven") } else { job }, &mut |job, result| {
-                seen[job] += 1;
-                assert_eq!(result, if job == 7 { Err("seven".to_string()) } else { Ok(job) });
-                true
-            });
+            run(
+                20,
+                threads,
+                &AtomicBool::new(false),
+                |job| if job == 7 { panic!("seven") } else { job },
+                &mut |job, result| {
+                    seen[job] += 1;
+                    assert_eq!(result, if job == 7 { Err("seven".to_string()) } else { Ok(job) });
+                    true
+                },
+            );
             assert_eq!(seen, [1; 20]);
         }
     }

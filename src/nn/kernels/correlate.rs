@@ -62,7 +62,14 @@ impl Shared {
 }
 
 /// Correlates all channels of `x` with `weights` into `out`, which has `outputs` channels per sample.
-pub(super) fn correlate(x: &Halo, weights: &Packed, offsets: &[usize], outputs: usize, out: &mut [f32], target: Target) {
+pub(super) fn correlate(
+    x: &Halo,
+    weights: &Packed,
+    offsets: &[usize],
+    outputs: usize,
+    out: &mut [f32],
+    target: Target,
+) {
     if target.shape.contains(&0) {
         return;
     }
@@ -155,7 +162,12 @@ unsafe fn span<const K: usize>(source: Source<'_>, weights: &[f32], out: *mut f3
 /// The processor has AVX-512; `source` can be read at every channel and offset for 16 V floats, `weights` holds K
 /// floats per channel and tap, and K rows of `pitch` can be written at `out` for 16 V floats.
 #[target_feature(enable = "avx512f")]
-unsafe fn micro<const K: usize, const V: usize>(source: Source<'_>, weights: &[f32], out: *mut f32, pitch: usize) -> usize {
+unsafe fn micro<const K: usize, const V: usize>(
+    source: Source<'_>,
+    weights: &[f32],
+    out: *mut f32,
+    pitch: usize,
+) -> usize {
     debug_assert!(weights.len() >= source.channels * source.offsets.len() * K);
     // SAFETY: as promised by the caller.
     unsafe {

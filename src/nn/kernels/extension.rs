@@ -38,7 +38,13 @@ pub(super) fn conv_transpose3d(x: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
     Tensor::from_dispatch(<Dispatch as Kernels>::transpose(x.into_dispatch(), weight.into_dispatch()))
 }
 
-pub(super) fn instance_norm_leaky_relu(x: Tensor<5>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64, slope: f64) -> Tensor<5> {
+pub(super) fn instance_norm_leaky_relu(
+    x: Tensor<5>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    slope: f64,
+) -> Tensor<5> {
     let [x, gamma, beta] = [x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch()];
     Tensor::from_dispatch(<Dispatch as Kernels>::normalise(x, gamma, beta, epsilon, slope))
 }
@@ -73,7 +79,14 @@ fn shape_of(tensor: &FlexTensor) -> Vec<usize> {
 
 fn convolution(x: &FlexTensor, weight: &FlexTensor, stride: usize) -> Convolution {
     let (x, weight) = (shape_of(x), shape_of(weight));
-    Convolution { samples: x[0], inputs: x[1], outputs: weight[0], kernel: weight[2], stride, shape: [x[2], x[3], x[4]] }
+    Convolution {
+        samples: x[0],
+        inputs: x[1],
+        outputs: weight[0],
+        kernel: weight[2],
+        stride,
+        shape: [x[2], x[3], x[4]],
+    }
 }
 
 fn transposed(x: &FlexTensor, weight: &FlexTensor) -> Transposed {
@@ -86,7 +99,13 @@ fn norm(x: &FlexTensor, epsilon: f64, slope: f64) -> Norm {
     Norm { channels: shape[1], voxels: shape[2..].iter().product(), epsilon: epsilon as f32, slope: slope as f32 }
 }
 
-fn normalised(x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, epsilon: f64, slope: f64) -> (FlexTensor, Vec<Moments>) {
+fn normalised(
+    x: &FlexTensor,
+    gamma: &FlexTensor,
+    beta: &FlexTensor,
+    epsilon: f64,
+    slope: f64,
+) -> (FlexTensor, Vec<Moments>) {
     let (y, moments) = norm(x, epsilon, slope).forward(x.storage(), gamma.storage(), beta.storage());
     (tensor(y, &shape_of(x)), moments)
 }
@@ -180,7 +199,9 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
                 let y = Flex::transpose(x.clone(), weight.clone());
                 prepared.finish((x, weight), y)
             }
-            OpsKind::UnTracked(prepared) => prepared.finish(Flex::transpose(x.into_primitive(), weight.into_primitive())),
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(Flex::transpose(x.into_primitive(), weight.into_primitive()))
+            }
         }
     }
 
@@ -198,7 +219,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
                 prepared.finish((x, gamma, beta, moments, epsilon, slope), y)
             }
             OpsKind::UnTracked(prepared) => {
-                let [x, gamma, beta] = [x, gamma, beta].map(|t| t.into_primitive());
+                let [x, gamma, beta] = [x, gamma, beta].map(FloatTensor::<Self>::into_primitive);
                 prepared.finish(Flex::normalise(x, gamma, beta, epsilon, slope))
             }
         }

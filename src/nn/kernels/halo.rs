@@ -3,8 +3,6 @@
 //! A plane is stored with a rim of zeros, so a tap that reaches over the edge reads zeros; a row and its successor are
 //! one run of memory, so a plane of outputs is one long correlation (the few values computed over the rim are dropped).
 
-use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
-
 use rayon::prelude::*;
 
 /// Floats behind the last voxel that a vector load may touch.
@@ -16,21 +14,14 @@ const SLACK: usize = 128;
 pub(super) struct Lane(pub(super) [f32; 16]);
 
 /// Zeroed floats, aligned to 64 bytes, with [`SLACK`] behind them.
-pub(super) struct Buffer(Vec<Lane>);
+pub(super) struct Buffer(Box<[Lane]>);
 
 impl Buffer {
     fn zeroed(length: usize) -> Self {
-        let lanes = (length + SLACK).div_ceil(16);
-        let layout = Layout::array::<Lane>(lanes).expect("a tensor fits the address space");
+        let lanes = Box::<[Lane]>::new_zeroed_slice((length + SLACK).div_ceil(16));
         #[expect(unsafe_code, reason = "`vec![zero; n]` writes every page; fresh pages of the system are zero already")]
-        // SAFETY: the layout is that of `lanes` lanes and not empty; zero bits are a valid lane; the vector owns the block.
-        unsafe {
-            let pointer = alloc_zeroed(layout).cast::<Lane>();
-            if pointer.is_null() {
-                handle_alloc_error(layout);
-            }
-            Self(Vec::from_raw_parts(pointer, lanes, lanes))
-        }
+        // SAFETY: zero bits are a lane of zeros.
+        Self(unsafe { lanes.assume_init() })
     }
 
     pub(super) fn as_ptr(&self) -> *const f32 {
@@ -72,7 +63,13 @@ pub(super) fn voxels(shape: [usize; 3]) -> usize {
 }
 
 /// With `before` zeros in front of each axis and `after` behind it.
-pub(super) fn padded(x: &[f32], [samples, channels]: [usize; 2], shape: [usize; 3], before: usize, after: usize) -> Halo {
+pub(super) fn padded(
+    x: &[f32],
+    [samples, channels]: [usize; 2],
+    shape: [usize; 3],
+    before: usize,
+    after: usize,
+) -> Halo {
     let [depth, height, width] = shape;
     let [_, tall, wide] = shape.map(|n| n + before + after);
     let channel = (depth + before + after) * tall * wide;
@@ -99,8 +96,10 @@ pub(super) fn split(x: &[f32], [samples, channels]: [usize; 2], shape: [usize; 3
             for parity in 0..2 {
                 let start = (plane + parity) * sub + ((z / 2) * tall + y / 2) * wide;
                 let first = (parity + before) & 1;
+                // `first + before` has the parity of this sub-volume: half of it is the place of the first voxel.
+                let start = start + usize::midpoint(first, before);
                 for (k, value) in row.iter().skip(first).step_by(2).enumerate() {
-                    to[start + (first + before) / 2 + k] = *value;
+                    to[start + k] = *value;
                 }
             }
         }
@@ -145,7 +144,9 @@ impl Halo {
     /// Offsets of the taps of a k x k x k kernel of stride 2, in a volume that was [`split`].
     pub(super) fn strided_taps(&self, k: usize) -> Vec<usize> {
         let parity = |[z, y, x]: [usize; 3]| (z & 1) * 4 + (y & 1) * 2 + (x & 1);
-        positions(k).map(|p| parity(p) * self.sub + (p[0] / 2) * self.plane + (p[1] / 2) * self.row + p[2] / 2).collect()
+        positions(k)
+            .map(|p| parity(p) * self.sub + (p[0] / 2) * self.plane + (p[1] / 2) * self.row + p[2] / 2)
+            .collect()
     }
 }
 

@@ -57,11 +57,24 @@ impl Norm {
 
     /// With h the normalised input and d = dy f': dgamma = sum d h, dbeta = sum d, and
     /// dx = gamma / sd (d - mean(d) - h mean(d h)).
-    pub(super) fn backward(&self, x: &[f32], dy: &[f32], moments: &[Moments], gamma: &[f32], beta: &[f32]) -> Gradients {
+    pub(super) fn backward(
+        &self,
+        x: &[f32],
+        dy: &[f32],
+        moments: &[Moments],
+        gamma: &[f32],
+        beta: &[f32],
+    ) -> Gradients {
         let mut dx = vec![0f32; x.len()];
-        let volumes = dx.par_chunks_mut(self.voxels).zip(x.par_chunks(self.voxels)).zip(dy.par_chunks(self.voxels)).enumerate();
+        let volumes =
+            dx.par_chunks_mut(self.voxels).zip(x.par_chunks(self.voxels)).zip(dy.par_chunks(self.voxels)).enumerate();
         let sums = volumes.map(|(i, ((dx, x), dy))| {
-            let one = Instance { moments: moments[i], gamma: gamma[i % self.channels], beta: beta[i % self.channels], slope: self.slope };
+            let one = Instance {
+                moments: moments[i],
+                gamma: gamma[i % self.channels],
+                beta: beta[i % self.channels],
+                slope: self.slope,
+            };
             #[expect(unsafe_code, reason = "functions compiled for AVX-512")]
             // SAFETY: AVX-512 was detected.
             unsafe {

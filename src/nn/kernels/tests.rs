@@ -34,7 +34,9 @@ fn values_and_gradients(
 }
 
 fn compare(name: &str, ours: &[Vec<f32>], theirs: &[Vec<f32>]) {
-    for (what, (ours, theirs)) in ["value", "first gradient", "second gradient", "third gradient"].iter().zip(ours.iter().zip(theirs)) {
+    for (what, (ours, theirs)) in
+        ["value", "first gradient", "second gradient", "third gradient"].iter().zip(ours.iter().zip(theirs))
+    {
         let error = error(ours, theirs);
         assert!(error < 1e-4, "{name}, {what}: {error:e}");
     }
@@ -83,7 +85,11 @@ fn transposed_convolutions_agree_on_every_size() {
         let x = random([samples, inputs, d, h, w], seed, &device);
         let weight = random([inputs, outputs, 2, 2, 2], 100 + seed, &device);
         let run = |path| values_and_gradients(&x, &weight, |x, weight| conv_transpose3d_on(path, x, weight));
-        compare(&format!("{inputs} to {outputs}, {d} x {h} x {w}"), &run(KernelPath::Avx512), &run(KernelPath::Portable));
+        compare(
+            &format!("{inputs} to {outputs}, {d} x {h} x {w}"),
+            &run(KernelPath::Avx512),
+            &run(KernelPath::Portable),
+        );
     }
 }
 
@@ -104,7 +110,8 @@ fn norms_agree_on_every_size_and_far_from_zero() {
             let gamma = random([channels], 200 + seed, &device);
             let beta = random([channels], 300 + seed, &device);
             let run = |path| {
-                let (x, gamma, beta) = (x.clone().require_grad(), gamma.clone().require_grad(), beta.clone().require_grad());
+                let (x, gamma, beta) =
+                    (x.clone().require_grad(), gamma.clone().require_grad(), beta.clone().require_grad());
                 let y = instance_norm_leaky_relu_on(path, x.clone(), gamma.clone(), beta.clone(), 1e-5, 0.01);
                 let gradients = (y.clone() * y.clone().sin()).sum().backward();
                 [
@@ -114,7 +121,11 @@ fn norms_agree_on_every_size_and_far_from_zero() {
                     floats(beta.grad(&gradients).unwrap()),
                 ]
             };
-            compare(&format!("{channels} channels, {d} x {h} x {w}, mean {shift}"), &run(KernelPath::Avx512), &run(KernelPath::Portable));
+            compare(
+                &format!("{channels} channels, {d} x {h} x {w}, mean {shift}"),
+                &run(KernelPath::Avx512),
+                &run(KernelPath::Portable),
+            );
         }
     }
 }

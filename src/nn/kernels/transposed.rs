@@ -25,7 +25,8 @@ impl Transposed {
         let x = padded(x, [self.samples, self.inputs], self.shape, 0, 0);
         let mut out = vec![0f32; self.samples * self.outputs * voxels(self.out_shape())];
         for phase in 0..8 {
-            let packed = Packed::new(self.outputs, self.inputs, 1, |o, i, _| weight[(i * self.outputs + o) * 8 + phase]);
+            let packed =
+                Packed::new(self.outputs, self.inputs, 1, |o, i, _| weight[(i * self.outputs + o) * 8 + phase]);
             correlate(&x, &packed, &[0], self.outputs, &mut out, Target::every_second(self.out_shape(), phase));
         }
         out

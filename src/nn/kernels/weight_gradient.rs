@@ -3,7 +3,9 @@
 //! Walks x and dy in step: dy has the row pitch of x and zeros between its rows, so a plane is one long dot product. Work
 //! is cut into chunks of a fixed size whose sums are added in order: the result does not depend on the number of threads.
 
-use std::arch::x86_64::{__m512, _mm512_fmadd_ps, _mm512_load_ps, _mm512_loadu_ps, _mm512_reduce_add_ps, _mm512_setzero_ps, _mm512_store_ps};
+use std::arch::x86_64::{
+    __m512, _mm512_fmadd_ps, _mm512_load_ps, _mm512_loadu_ps, _mm512_reduce_add_ps, _mm512_setzero_ps, _mm512_store_ps,
+};
 
 use rayon::prelude::*;
 
@@ -40,7 +42,10 @@ pub(super) fn weight_gradient(x: &Halo, dy: &Halo, offsets: &[usize], shape: [us
         let last = (shape[0] - 1) * halo.plane + length.next_multiple_of(16) + offset;
         (halo.samples * halo.channels - 1) * halo.channel + last <= halo.buffer.len()
     };
-    assert!(x.row == dy.row && dy.plane.is_multiple_of(16) && dy.channel.is_multiple_of(16), "volumes walk out of step");
+    assert!(
+        x.row == dy.row && dy.plane.is_multiple_of(16) && dy.channel.is_multiple_of(16),
+        "volumes walk out of step"
+    );
     assert!(reach(x, offsets.iter().max().copied().unwrap_or(0)) && reach(dy, 0), "taps reach out of the volume");
 
     let share = runs.len().div_ceil(PARTS);
@@ -82,12 +87,15 @@ fn runs(samples: usize, [depth, height, width]: [usize; 3], row: usize) -> Vec<R
 fn add_run(x: &Halo, dy: &Halo, offsets: &[usize], run: Run, sums: &mut [f32]) {
     let taps = offsets.len();
     let columns = x.channels * taps;
-    let start = |halo: &Halo| halo.buffer.as_ptr().wrapping_add(run.sample * halo.channels * halo.channel + run.z * halo.plane + run.start);
+    let start = |halo: &Halo| {
+        halo.buffer.as_ptr().wrapping_add(run.sample * halo.channels * halo.channel + run.z * halo.plane + run.start)
+    };
     let (from_x, from_dy) = (start(x), start(dy));
     let taps: Vec<*const f32> = (0..x.channels)
         .flat_map(|channel| offsets.iter().map(move |offset| from_x.wrapping_add(channel * x.channel + offset)))
         .collect();
-    let walk = Walk { channel: dy.channel, plane_dy: dy.plane, plane_x: x.plane, planes: run.planes, length: run.length };
+    let walk =
+        Walk { channel: dy.channel, plane_dy: dy.plane, plane_x: x.plane, planes: run.planes, length: run.length };
     let mut output = 0;
     while output < dy.channels {
         let rows = tile(dy.channels - output);
@@ -139,7 +147,11 @@ struct Walk {
 /// The processor has AVX-512; `taps` holds J pointers; dy and taps can be read over the run, its length rounded up to 16;
 /// dy is aligned to 64 bytes and zero beyond the length.
 #[target_feature(enable = "avx512f")]
-unsafe fn dots<const K: usize, const J: usize>(dy: *const f32, taps: &[*const f32], walk: Walk) -> [[f32; TAPS]; OUTPUTS] {
+unsafe fn dots<const K: usize, const J: usize>(
+    dy: *const f32,
+    taps: &[*const f32],
+    walk: Walk,
+) -> [[f32; TAPS]; OUTPUTS] {
     // SAFETY: as promised by the caller.
     unsafe {
         let mut sums = [[_mm512_setzero_ps(); J]; K];

@@ -1,0 +1,133 @@
+//! The whole road: search, look, train; and the same road after a kill or on other numbers of threads.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use predicates::prelude::*;
+
+use super::{lossgen, tiny};
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn evolve(home: &Path, out: &str, threads: &str) {
+    std::fs::write(home.join("tiny.ron"), tiny()).unwrap();
+    let arguments = ["evolve", "tiny.ron", "--out", out, "--threads", threads];
+    lossgen(home).args(arguments).assert().success().stdout(predicate::str::contains("lossgen train --loss"));
+}
+
+#[test]
+fn a_search_is_looked_at_and_its_winner_is_trained_on_cases_it_never_saw() {
+    let home = tempfile::tempdir().unwrap();
+    evolve(home.path(), "run", "2");
+
+    let overview = lossgen(home.path()).args(["inspect", "run"]).assert().success();
+    overview.stdout(predicate::str::contains("Pareto front").and(predicate::str::contains("generation 2")));
+    let best = lossgen(home.path()).args(["inspect", "run", "--id", "best"]).assert().success();
+    best.stdout(predicate::str::contains("LaTeX").and(predicate::str::contains("ancestors")));
+    for graph in [&["--id", "best", "--dot"][..], &["--lineage"]] {
+        lossgen(home.path())
+            .args(["inspect", "run"])
+            .args(graph)
+            .assert()
+            .success()
+            .stdout(predicate::str::starts_with("digraph"));
+    }
+
+    let train =
+        ["train", "--loss", "run/best", "--loss", "dice_ce", "--loss", "(mean (+ ce_fg ce_bg))", "--out", "trained"];
+    lossgen(home.path()).args(train).assert().success().stdout(
+        predicate::str::contains("Accuracy [%]")
+            .and(predicate::str::contains("HD [mm]"))
+            .and(predicate::str::contains("against dice_ce")),
+    );
+    let manifest = text(&home.path().join("run/manifest.ron"));
+    let held_out = manifest.split("held_out: [").last().unwrap();
+    let cases = text(&home.path().join("trained/cases.csv"));
+    let ids: std::collections::BTreeSet<&str> =
+        cases.lines().skip(1).map(|line| line.rsplit(',').nth(5).unwrap()).collect();
+    assert!(
+        !ids.is_empty() && ids.iter().all(|id| held_out.contains(&format!("\"{id}\""))),
+        "{ids:?} are not all in {held_out}"
+    );
+    assert_eq!(ids.len(), held_out.matches('"').count() / 2, "every held-out case is tested once");
+    for file in
+        ["table.csv", "table.txt", "config.ron", "losses.txt", "loss3-fold2.safetensors", "loss1-fold1-curve.csv"]
+    {
+        assert!(home.path().join("trained").join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    for threads in ["1", "2", "8"] {
+        evolve(home.path(), &format!("run-{threads}"), threads);
+    }
+    let newest = |threads: &str| text(&home.path().join(format!("run-{threads}/generation-0002.ron")));
+    assert_eq!(newest("1"), newest("2"));
+    assert_eq!(newest("1"), newest("8"));
+}
+
+#[test]
+fn a_killed_search_continues_as_if_it_had_not_been() {
+    let home = tempfile::tempdir().unwrap();
+    evolve(home.path(), "whole", "2");
+    let whole = text(&home.path().join("whole/generation-0002.ron"));
+    let mut interrupted = 0;
+    for delay in [40, 150, 260, 400, 600] {
+        let out = format!("killed-{delay}");
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lossgen"))
+            .current_dir(home.path())
+            .args(["evolve", "tiny.ron", "--quiet", "--out", &out])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let run = home.path().join(&out);
+        if !run.join("manifest.ron").exists() {
+            // Killed before the run began: there is nothing to resume, and the program says so.
+            lossgen(home.path()).args(["evolve", "--resume", &out]).assert().code(2);
+            continue;
+        }
+        interrupted += usize::from(!run.join("generation-0002.ron").exists());
+        lossgen(home.path()).args(["evolve", "--resume", &out, "--quiet"]).assert().success();
+        assert_eq!(text(&run.join("generation-0002.ron")), whole, "killed after {delay} ms");
+    }
+    assert!(interrupted > 0, "no run was killed in its middle");
+}
+
+#[test]
+fn losses_and_grammars_explain_themselves() {
+    let home = tempfile::tempdir().unwrap();
+    lossgen(home.path()).args(["loss", "list"]).assert().success().stdout(predicate::str::contains("focal_tversky"));
+    let show = lossgen(home.path()).args(["loss", "show", "tversky(fp_weight=0.4)"]).assert().success();
+    show.stdout(
+        predicate::str::contains("fp_weight=0.4")
+            .and(predicate::str::contains("Salehi"))
+            .and(predicate::str::contains(r"\frac")),
+    );
+    lossgen(home.path()).args(["grammar", "show"]).assert().success().stdout(predicate::str::contains("polarity"));
+    lossgen(home.path())
+        .args(["grammar", "check", "dice_ce"])
+        .assert()
+        .success()
+        .stdout(predicate::str::contains("error_map"));
+}
+
+#[test]
+fn phantoms_on_disk_are_data() {
+    let home = tempfile::tempdir().unwrap();
+    lossgen(home.path()).args(["data", "phantom", "phantoms", "--cases", "4"]).assert().success();
+    std::fs::write(home.path().join("tiny.ron"), tiny()).unwrap();
+    let train =
+        ["train", "tiny.ron", "--data", "phantoms", "--loss", "ce", "--steps", "2", "--out", "trained", "--json"];
+    lossgen(home.path()).args(train).assert().success().stdout(predicate::str::contains("\"metric\":\"dice\""));
+    // A folder that has results is not written over.
+    lossgen(home.path()).args(train).assert().code(2).stderr(predicate::str::contains("not empty"));
+}
