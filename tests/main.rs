@@ -6,6 +6,7 @@ mod agree;
 mod cli;
 mod gradient;
 mod laws;
+mod proxy;
 mod search;
 mod support;
 mod tidy;

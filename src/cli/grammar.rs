@@ -5,6 +5,7 @@ use clap::Subcommand;
 use super::reference;
 use super::term::Term;
 use crate::fault::Result;
+use crate::formula::Formula;
 use crate::formula::word::Sides;
 use crate::grammar::{Grammar, Kind};
 use crate::rng::{Purpose, stream};
@@ -49,7 +50,10 @@ fn show(grammar: &Grammar) -> String {
         format!("{}: losses of up to {} words, {} rules\n\n", grammar.name, grammar.max_size, grammar.rules.len());
     for (id, sort) in grammar.sorts.iter().enumerate() {
         match sort.kind {
-            Kind::Constant { low, high } => text += &format!("  {:<14} a number from {low} to {high}\n", sort.name),
+            Kind::Constant { low, high } => {
+                let [low, high] = [low, high].map(Formula::number);
+                text += &format!("  {:<14} a number from {low} to {high}\n", sort.name);
+            },
             Kind::Tree => {
                 let smallest = grammar.smallest(id, Sides::NONE).unwrap_or(0);
                 text += &format!(

@@ -9,47 +9,13 @@
 
 use rayon::prelude::*;
 
-use super::leaves::Leaves;
+use super::inputs::{CHUNK, Leaves};
+pub use super::inputs::{Inputs, Sample};
 use super::plan::{Plan, Step};
 use super::word::{Op, Rank, Reduction};
 
 /// Voxels per block: all values and adjoints of a 30-word formula stay in the second-level cache.
 const BLOCK: usize = 256;
-/// Voxels per unit of parallel work, a multiple of [`BLOCK`].
-pub(super) const CHUNK: usize = 8192;
-
-/// A number type in which logits, targets and gradients are stored; arithmetic is in `f64` throughout.
-pub trait Sample: Copy + Send + Sync + Into<f64> {
-    /// Rounds to the storage type.
-    fn round(value: f64) -> Self;
-}
-
-impl Sample for f32 {
-    fn round(value: f64) -> Self {
-        value as Self
-    }
-}
-
-impl Sample for f64 {
-    fn round(value: f64) -> Self {
-        value
-    }
-}
-
-/// What a loss is computed from. Arrays are `[samples, classes, voxels]`, the last axis contiguous.
-#[derive(Debug, Clone, Copy)]
-pub struct Inputs<'a, T> {
-    /// Number of samples in the batch.
-    pub samples: usize,
-    /// Number of classes, each predicted by a sigmoid of its own.
-    pub classes: usize,
-    /// Logits.
-    pub logits: &'a [T],
-    /// Targets in [0, 1].
-    pub targets: &'a [T],
-    /// Training progress in [0, 1].
-    pub progress: f64,
-}
 
 /// The loss.
 ///

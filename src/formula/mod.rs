@@ -15,8 +15,8 @@
 pub mod canonical;
 pub mod eval;
 pub mod fingerprint;
+mod inputs;
 pub mod kernel;
-mod leaves;
 mod parse;
 pub mod plan;
 mod print;

@@ -1,10 +1,46 @@
-//! What every formula may ask of a voxel: probabilities and their logarithms, computed once for all passes.
+//! What a loss is computed from: logits, targets, progress; and what every formula may ask of a voxel, computed once for
+//! all passes.
 
 use rayon::prelude::*;
 
-use super::eval::{CHUNK, Inputs, Sample};
 use super::kernel::Block;
 use super::plan::Plan;
+
+/// Voxels per unit of parallel work.
+pub(super) const CHUNK: usize = 8192;
+
+/// A number type in which logits, targets and gradients are stored; arithmetic is in `f64` throughout.
+pub trait Sample: Copy + Send + Sync + Into<f64> {
+    /// Rounds to the storage type.
+    fn round(value: f64) -> Self;
+}
+
+impl Sample for f32 {
+    fn round(value: f64) -> Self {
+        value as Self
+    }
+}
+
+impl Sample for f64 {
+    fn round(value: f64) -> Self {
+        value
+    }
+}
+
+/// What a loss is computed from. Arrays are `[samples, classes, voxels]`, the last axis contiguous.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a, T> {
+    /// Number of samples in the batch.
+    pub samples: usize,
+    /// Number of classes, each predicted by a sigmoid of its own.
+    pub classes: usize,
+    /// Logits.
+    pub logits: &'a [T],
+    /// Targets in [0, 1].
+    pub targets: &'a [T],
+    /// Training progress in [0, 1].
+    pub progress: f64,
+}
 
 /// Columns of all voxels of a batch; the logarithms are empty if the plan needs none.
 pub(super) struct Leaves {
