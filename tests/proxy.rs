@@ -3,22 +3,25 @@
 use std::sync::atomic::AtomicBool;
 
 use lossgen::data::{Dataset, PatchSampler, Phantom, Preprocess};
-use lossgen::evolution::{Evaluator, Outcome};
+use lossgen::evolution::{Evaluator, Outcome, Trial};
 use lossgen::formula::Formula;
 use lossgen::losses::named;
 use lossgen::nn::UNet3dConfig;
+use lossgen::run::RunDir;
 use lossgen::training::Recipe;
+use lossgen::training::infer::Window;
 use lossgen::training::proxy::{Proxy, ProxyConfig};
 
 fn phantoms() -> Dataset {
     Phantom { cases: 10, shape: [32, 32, 16], seed: 1 }.dataset(&Preprocess::default()).unwrap()
 }
 
-/// The outcome of each loss, from a shared start under `seed`.
-fn outcomes(data: &Dataset, losses: &[Formula], seed: u64, threads: usize) -> Vec<Outcome> {
+/// The outcome of each loss under `seed`.
+fn outcomes(data: &Dataset, trial: Trial, losses: &[Formula], seed: u64, threads: usize) -> Vec<Outcome> {
     let patches = PatchSampler { patch: [16, 24, 16], batch: 2, foreground_share: 0.33 };
-    let recipe = Recipe { steps: 60, learning_rate: 2e-3, patches, ..Recipe::default() };
-    let config = ProxyConfig { warm_steps: 120, recipe, ..ProxyConfig::default() };
+    let recipe = Recipe { steps: 100, learning_rate: 2e-3, patches, ..Recipe::default() };
+    let window = Window::Sliding { patch: patches.patch, overlap: 0.5 };
+    let config = ProxyConfig { warm_steps: 240, scratch_share: 0.5, recipe, window };
     let stop = AtomicBool::new(false);
     let proxy = Proxy {
         config: &config,
@@ -31,9 +34,9 @@ fn outcomes(data: &Dataset, losses: &[Formula], seed: u64, threads: usize) -> Ve
         stop: &stop,
     };
     let home = tempfile::tempdir().unwrap();
-    let judge = proxy.prepare(&home.path().join("start.safetensors"), &mut |_, _| true).unwrap();
+    let judge = proxy.prepare(&RunDir::create(home.path()).unwrap(), &|_, _| true).unwrap();
     let mut outcomes: Vec<Option<Outcome>> = vec![None; losses.len()];
-    judge.evaluate(losses, &mut |slot, outcome| {
+    judge.evaluate(trial, losses, &mut |slot, outcome| {
         outcomes[slot] = Some(outcome);
         true
     });
@@ -44,11 +47,12 @@ fn outcomes(data: &Dataset, losses: &[Formula], seed: u64, threads: usize) -> Ve
 #[test]
 fn a_pair_of_losses_differs_by_more_than_two_and_a_half_paired_deviations() {
     let data = phantoms();
-    let losses = ["ce", "tversky"].map(|name| named(name).unwrap().formula);
+    let losses = ["dice", "tversky"].map(|name| named(name).unwrap().formula);
     let gains: Vec<f64> = (1..=3)
         .map(|seed| {
-            let dice: Vec<f64> = outcomes(&data, &losses, seed, 2).iter().map(Outcome::dice).collect();
-            assert!(dice[0] > 0.2, "cross-entropy reached a Dice of {} only: nothing is learnt", dice[0]);
+            let dice: Vec<f64> =
+                outcomes(&data, Trial::SharedStart, &losses, seed, 2).iter().map(Outcome::dice).collect();
+            assert!(dice[0] > 0.2, "Dice loss reached a Dice of {} only: nothing is learnt", dice[0]);
             dice[0] - dice[1]
         })
         .collect();
@@ -57,13 +61,28 @@ fn a_pair_of_losses_differs_by_more_than_two_and_a_half_paired_deviations() {
     assert!(mean.abs() > 2.5 * sd, "differences {gains:?}: mean {mean:.4}, sd {sd:.4}");
 }
 
+/// It sharpens what a network knows already, and teaches a fresh one nothing.
+#[test]
+fn a_loss_that_only_polishes_is_found_out() {
+    let data = phantoms();
+    let [polish, ce] =
+        ["(mean_top 12 abs_diff)", "(mean (+ ce_fg ce_bg))"].map(|text| text.parse::<Formula>().unwrap());
+    let continued = &outcomes(&data, Trial::SharedStart, std::slice::from_ref(&polish), 1, 2)[0];
+    assert!(continued.dice() > 0.4, "{continued}");
+    let fresh = outcomes(&data, Trial::Scratch, &[polish, ce], 1, 2);
+    assert!(matches!(fresh[0], Outcome::Stalled { dice } if dice < 0.25), "{}", fresh[0]);
+    assert!(fresh[1].dice() > 0.3, "{}", fresh[1]);
+}
+
 #[test]
 fn neither_threads_nor_company_change_a_result_and_a_divergence_is_one() {
     let data = phantoms();
     let dice = named("dice").unwrap().formula;
     let exploding: Formula = "(^ (* 1e300 (sum (+ ce_fg ce_bg))) 4)".parse().unwrap();
-    let together = outcomes(&data, &[exploding, dice.clone()], 5, 8);
-    let alone = outcomes(&data, &[dice], 5, 1);
-    assert_eq!(together[0], Outcome::Diverged { step: 0 });
-    assert_eq!(together[1], alone[0]);
+    for trial in [Trial::SharedStart, Trial::Scratch] {
+        let together = outcomes(&data, trial, &[exploding.clone(), dice.clone()], 5, 8);
+        let alone = outcomes(&data, trial, std::slice::from_ref(&dice), 5, 1);
+        assert_eq!(together[0], Outcome::Diverged { step: 0 });
+        assert_eq!(together[1], alone[0]);
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lossgen::evolution::{
-    Evaluator, Event, Outcome, Population, Score, Search, SearchConfig, StopReason, newest_generation,
+    Evaluator, Event, Outcome, Population, Score, Search, SearchConfig, StopReason, Trial, newest_generation,
 };
 use lossgen::formula::Formula;
 use lossgen::grammar::Grammar;
@@ -18,7 +18,10 @@ struct Toy {
 }
 
 impl Toy {
-    fn judge(loss: &Formula) -> Outcome {
+    fn judge(trial: Trial, loss: &Formula) -> Outcome {
+        if trial == Trial::Scratch && loss.to_string().contains("mean_top") {
+            return Outcome::Stalled { dice: 0.1 };
+        }
         if loss.to_string().contains("log1p") {
             return Outcome::Diverged { step: 3 };
         }
@@ -38,13 +41,13 @@ impl Evaluator for Toy {
         "toy".to_string()
     }
 
-    fn evaluate(&self, losses: &[Formula], done: &mut dyn FnMut(usize, Outcome) -> bool) {
+    fn evaluate(&self, trial: Trial, losses: &[Formula], done: &mut dyn FnMut(usize, Outcome) -> bool) {
         let mut order: Vec<usize> = (0..losses.len()).collect();
         if self.reversed {
             order.reverse();
         }
         for slot in order {
-            if !done(slot, Self::judge(&losses[slot])) {
+            if !done(slot, Self::judge(trial, &losses[slot])) {
                 return;
             }
         }
@@ -117,8 +120,14 @@ fn nothing_is_trained_twice_and_failures_rank_last() {
     assert!(trained.is_sorted_by(|a, b| a >= b), "a failure ranks before a success");
     assert!(population.everybody().any(|i| i.outcome.score().is_none()), "the toy diverges sometimes");
 
-    let lines = std::fs::read_to_string(path.join("journal.jsonl")).unwrap().lines().count();
-    assert_eq!(lines, count);
+    // One line per training, and those from scratch of the best are trainings, too.
+    let journal = std::fs::read_to_string(path.join("journal.jsonl")).unwrap();
+    let lines: std::collections::BTreeSet<&str> = journal.lines().collect();
+    assert_eq!(lines.len(), journal.lines().count(), "a training was paid for twice");
+    assert_eq!(journal.matches("\"trial\":\"shared_start\"").count(), count);
+    let best = &population.individuals[..2];
+    assert!(best.iter().all(|elite| elite.scratch.is_some()), "an elite was not confirmed");
+    assert!(best.iter().all(|elite| !elite.formula.to_string().contains("mean_top")), "a loss that stalls is an elite");
     let front = population.front();
     assert!(
         front

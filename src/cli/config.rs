@@ -143,12 +143,11 @@ impl Config {
                     .found(size));
             }
         }
-        for (field, window) in [("proxy.window", self.proxy.window), ("train.window", self.train.window)] {
-            window.check().map_err(|fault| fault.field(field))?;
-        }
+        self.train.window.check().map_err(|fault| fault.field("train.window"))?;
+        self.proxy.check().map_err(|fault| fault.hint("the setting is in `proxy`"))?;
+        self.train.recipe.check().map_err(|fault| fault.hint("the setting is in `train.recipe`"))?;
         let multiple = self.unet(1).multiple();
         for (field, recipe) in [("proxy.recipe", &self.proxy.recipe), ("train.recipe", &self.train.recipe)] {
-            recipe.check().map_err(|fault| fault.hint(format!("the setting is in `{field}`")))?;
             if recipe.patches.patch.iter().any(|n| n % multiple != 0) {
                 return Err(Fault::new("patch does not fit the network")
                     .field(format!("{field}.patches.patch"))

@@ -11,7 +11,7 @@ use super::term::Term;
 use super::{Common, STOP, reference};
 use crate::data::Dataset;
 use crate::data::folds::{self, Holdout};
-use crate::evolution::{Evaluator, Event, Individual, Origin, Population, Rejection, Score, Search, StopReason};
+use crate::evolution::{Evaluator, Event, Individual, Origin, Population, Rejection, Score, Search, StopReason, Trial};
 use crate::fault::{Fault, Result};
 use crate::grammar::Grammar;
 use crate::notation;
@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         stop: &STOP,
     };
     let bar = term.bar(config.proxy.warm_steps as u64, "shared start");
-    let judge = proxy.prepare(&run.file("start.safetensors"), &mut |_, loss| {
+    let judge = proxy.prepare(&run, &|_, loss| {
         bar.inc(1);
         bar.set_message(format!("Dice + CE {loss:.3}"));
         !STOP.load(std::sync::atomic::Ordering::SeqCst)
@@ -151,12 +151,19 @@ impl Watcher<'_> {
                 bar.set_message(self.best.clone());
                 self.bar = Some(bar);
             }
-            Event::Judged { loss, dice, .. } => {
+            Event::Confirming { generation, to_train } => {
+                if let Some(bar) =
+                    self.bar.replace(self.term.bar(*to_train as u64, &format!("confirming {generation}")))
+                {
+                    bar.finish_and_clear();
+                }
+            }
+            Event::Judged { trial, loss, outcome, .. } => {
                 if let Some(bar) = &self.bar {
                     bar.inc(1);
                 }
-                let result = dice.map_or("diverged".to_string(), |dice| format!("Dice {dice:.4}"));
-                self.term.log(&format!("  {result}  {loss}"));
+                let place = if *trial == Trial::Scratch { "from scratch: " } else { "" };
+                self.term.log(&format!("  {place}{outcome}  {loss}"));
             }
             Event::Generation { generation, best_dice, best, trained, saved } => {
                 self.saved = *saved;
@@ -229,7 +236,7 @@ fn baseline(population: &Population, judge: &dyn Evaluator, name: &str) -> Optio
     }
     let loss = reference::find(name).ok()?.loss.formula;
     let mut score = None;
-    judge.evaluate(&[loss], &mut |_, outcome| {
+    judge.evaluate(Trial::SharedStart, &[loss], &mut |_, outcome| {
         score = outcome.score().cloned();
         true
     });

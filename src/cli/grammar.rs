@@ -53,7 +53,7 @@ fn show(grammar: &Grammar) -> String {
             Kind::Constant { low, high } => {
                 let [low, high] = [low, high].map(Formula::number);
                 text += &format!("  {:<14} a number from {low} to {high}\n", sort.name);
-            },
+            }
             Kind::Tree => {
                 let smallest = grammar.smallest(id, Sides::NONE).unwrap_or(0);
                 text += &format!(

@@ -86,7 +86,7 @@ fn overview(population: &Population, arguments: &Arguments) -> String {
 }
 
 fn ranked(individuals: &[&Individual]) -> String {
-    let header = ["rank", "id", "born", "Dice", "HD95 [mm]", "words", "origin", "loss"].map(String::from);
+    let header = ["rank", "id", "born", "Dice", "HD95 [mm]", "scratch", "words", "origin", "loss"].map(String::from);
     let row = |(rank, individual): (usize, &&Individual)| {
         vec![
             (rank + 1).to_string(),
@@ -94,20 +94,18 @@ fn ranked(individuals: &[&Individual]) -> String {
             individual.birth.to_string(),
             dice(&individual.outcome),
             individual.outcome.score().map_or("-".into(), |score| format!("{:.2}", score.mean_hd95_mm())),
+            individual.scratch.map_or("-".into(), |dice| format!("{dice:.4}")),
             individual.formula.size().to_string(),
             individual.origin.name(),
             individual.formula.infix(),
         ]
     };
-    table(header.to_vec(), individuals.iter().enumerate().map(row).collect(), |column| column < 6)
+    table(header.to_vec(), individuals.iter().enumerate().map(row).collect(), |column| column < 7)
 }
 
+/// Mean Dice, or why there is none.
 fn dice(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Trained(score) => format!("{:.4}", score.mean_dice()),
-        Outcome::Diverged { step } => format!("diverged at step {step}"),
-        Outcome::Failed { .. } => "failed".to_string(),
-    }
+    outcome.score().map_or_else(|| outcome.to_string(), |score| format!("{:.4}", score.mean_dice()))
 }
 
 /// One individual: formula in three notations, score, sorts, ancestors.
@@ -131,8 +129,10 @@ fn explain(individual: &Individual, population: &Population) -> String {
     }
     match &individual.outcome {
         Outcome::Trained(score) => text += &scores(score),
-        Outcome::Diverged { step } => text += &format!("  training      diverged at step {step}\n"),
-        Outcome::Failed { reason } => text += &format!("  training      failed: {reason}\n"),
+        other => text += &format!("  training      {other}\n"),
+    }
+    if let Some(dice) = individual.scratch {
+        text += &format!("  from scratch  Dice {dice:.4}\n");
     }
     text += "\nancestors\n";
     let mut open = individual.parents.clone();
@@ -177,7 +177,7 @@ fn json(population: &Population) -> String {
         serde_json::json!({
             "id": individual.id, "birth": individual.birth, "parents": individual.parents, "origin": individual.origin.name(),
             "loss": individual.formula.to_string(), "size": individual.formula.size(),
-            "dice": score.map(Score::mean_dice), "hd95_mm": score.map(Score::mean_hd95_mm),
+            "dice": score.map(Score::mean_dice), "hd95_mm": score.map(Score::mean_hd95_mm), "scratch_dice": individual.scratch,
         })
     };
     let rows: Vec<_> = population.everybody().map(row).collect();

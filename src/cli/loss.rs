@@ -45,7 +45,12 @@ fn list(common: &Common, term: &Term) {
 }
 
 fn parameters(formula: &Formula) -> String {
-    formula.parameters().iter().map(|(name, value)| format!("{name}={}", Formula::number(*value))).collect::<Vec<_>>().join(", ")
+    formula
+        .parameters()
+        .iter()
+        .map(|(name, value)| format!("{name}={}", Formula::number(*value)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn show(typed: &str, common: &Common, term: &Term) -> Result<()> {

@@ -1,5 +1,7 @@
 //! What a training says about a loss, and who is asked.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::formula::Formula;
@@ -13,6 +15,11 @@ pub enum Outcome {
     Diverged {
         /// The optimiser step, from 0.
         step: usize,
+    },
+    /// It improves a trained network, but does not train one from scratch.
+    Stalled {
+        /// Mean Dice reached from scratch.
+        dice: f64,
     },
     /// It could not be trained for a reason that is not its own (out of memory, a panic in a library).
     Failed {
@@ -47,7 +54,7 @@ impl Outcome {
     pub fn score(&self) -> Option<&Score> {
         match self {
             Self::Trained(score) => Some(score),
-            Self::Diverged { .. } | Self::Failed { .. } => None,
+            Self::Diverged { .. } | Self::Stalled { .. } | Self::Failed { .. } => None,
         }
     }
 
@@ -57,15 +64,36 @@ impl Outcome {
     }
 }
 
-/// Trains losses. A result must be a function of the loss and of [`Evaluator::context`] alone: not of the order of the
-/// losses, of the number of threads or of the time.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trained(score) => write!(f, "Dice {:.4}", score.mean_dice()),
+            Self::Diverged { step } => write!(f, "diverged at step {step}"),
+            Self::Stalled { dice } => write!(f, "stalls from scratch at Dice {dice:.4}"),
+            Self::Failed { reason } => write!(f, "failed: {reason}"),
+        }
+    }
+}
+
+/// Which training a loss is put through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trial {
+    /// From the start that all candidates share: what they are ranked by.
+    SharedStart,
+    /// From scratch: what the best must survive. A loss can polish a trained network and yet never train one.
+    Scratch,
+}
+
+/// Trains losses. A result must be a function of the loss, the trial and [`Evaluator::context`] alone: not of the order
+/// of the losses, of the number of threads or of the time.
 pub trait Evaluator {
     /// Everything but the loss that decides a result, as a digest.
     fn context(&self) -> String;
 
     /// Trains each loss; `done` is told every result as soon as it is known and says whether to go on. After a no, the
     /// trainings that have not begun are left out.
-    fn evaluate(&self, losses: &[Formula], done: &mut dyn FnMut(usize, Outcome) -> bool);
+    fn evaluate(&self, trial: Trial, losses: &[Formula], done: &mut dyn FnMut(usize, Outcome) -> bool);
 }
 
 fn mean(values: &[f64]) -> f64 {

@@ -19,8 +19,10 @@ pub struct Individual {
     pub origin: Origin,
     /// The loss.
     pub formula: Formula,
-    /// What its training gave.
+    /// What its training from the shared start gave; [`Outcome::Stalled`] if it failed the one from scratch.
     pub outcome: Outcome,
+    /// Mean Dice from scratch, if it has been among the best and survived that.
+    pub scratch: Option<f64>,
 }
 
 /// How an individual was made.
@@ -64,6 +66,8 @@ pub(super) struct Entry {
     origin: Origin,
     loss: String,
     outcome: Outcome,
+    #[serde(default)]
+    scratch: Option<f64>,
 }
 
 impl From<&Individual> for Entry {
@@ -75,6 +79,7 @@ impl From<&Individual> for Entry {
             origin: individual.origin.clone(),
             loss: individual.formula.to_string(),
             outcome: individual.outcome.clone(),
+            scratch: individual.scratch,
         }
     }
 }
@@ -92,6 +97,7 @@ impl TryFrom<Entry> for Individual {
             origin: entry.origin,
             formula,
             outcome: entry.outcome,
+            scratch: entry.scratch,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The 3D U-Net and what it runs on. Knows no data, no loss and no search.
 
+mod gradient;
 pub mod kernels;
 mod unet3d;
 mod weights;
@@ -7,6 +8,7 @@ mod weights;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+pub use gradient::clip_global_norm;
 pub use kernels::KernelPath;
 pub use unet3d::{UNet3d, UNet3dConfig};
 pub use weights::{Weights, decode, encode};
@@ -26,10 +28,14 @@ pub fn inference(network: &UNet3d) -> UNet3d {
     network.clone().valid()
 }
 
-/// The values of a tensor, last axis contiguous.
+/// The values of a tensor, last axis contiguous. Moved out if no other tensor shares them, otherwise copied; what is
+/// recorded for a backward pass counts as sharing.
 ///
 /// # Panics
 /// If the tensor is not of 32-bit floats, which is the only type this crate makes.
 pub fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().expect("all tensors are of 32-bit floats")
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,15 +14,21 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use super::kernels;
+use crate::fault::{Fault, Result};
 
 /// Slope of the leaky ReLU.
 pub(super) const SLOPE: f64 = 0.01;
 /// Added to the variance by instance normalisation.
 pub(super) const EPSILON: f64 = 1e-5;
 
-/// Size of a network.
+/// Most channels of an image, most classes, and most feature maps of the first level.
+const MOST_CHANNELS: usize = 512;
+/// Most levels: at seven an axis already has to be a multiple of 64.
+const MOST_LEVELS: usize = 7;
+
+/// Size of a network. What a file leaves out is taken from [`UNet3dConfig::default`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct UNet3dConfig {
     /// Channels of an image.
     pub in_channels: usize,
@@ -34,14 +40,85 @@ pub struct UNet3dConfig {
     pub levels: usize,
 }
 
+impl Default for UNet3dConfig {
+    /// The network of the reference runs: one image channel, one class, 8 feature maps, 3 levels, 85,177 parameters.
+    fn default() -> Self {
+        Self { in_channels: 1, out_channels: 1, width: 8, levels: 3 }
+    }
+}
+
 impl UNet3dConfig {
+    /// Whether such a network can be made.
+    ///
+    /// # Errors
+    /// The first size out of its range: channels, classes and width 1 to 512, levels 1 to 7.
+    pub fn check(&self) -> Result<()> {
+        let sizes = [
+            ("in_channels", self.in_channels, MOST_CHANNELS),
+            ("out_channels", self.out_channels, MOST_CHANNELS),
+            ("width", self.width, MOST_CHANNELS),
+            ("levels", self.levels, MOST_LEVELS),
+        ];
+        for (field, size, most) in sizes {
+            if !(1..=most).contains(&size) {
+                return Err(Fault::new("size of a network out of range")
+                    .field(field)
+                    .expected(format!("1 to {most}"))
+                    .found(size));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the network can take a volume of this shape.
+    ///
+    /// # Errors
+    /// If an axis is empty or not a multiple of [`UNet3dConfig::multiple`].
+    pub fn check_shape(&self, shape: [usize; 3]) -> Result<()> {
+        let multiple = self.multiple();
+        if shape.iter().all(|n| *n > 0 && n.is_multiple_of(multiple)) {
+            return Ok(());
+        }
+        Err(Fault::new("volume does not fit the network")
+            .field("shape")
+            .expected(format!("multiples of {multiple} along each axis, for {} levels", self.levels))
+            .found(format!("{shape:?}"))
+            .hint(format!("pad to {:?}, or use fewer levels", shape.map(|n| n.max(1).next_multiple_of(multiple)))))
+    }
+
+    /// Number of parameters, without making the network.
+    pub fn parameters(&self) -> usize {
+        // Two convolutions, and scale and shift of two norms.
+        let level = |inputs: usize, outputs: usize| 27 * outputs * (inputs + outputs) + 4 * outputs;
+        let maps = |level: usize| self.width << level;
+        let down = (1..self.levels).map(|i| level(maps(i - 1), maps(i))).sum::<usize>();
+        let up = (1..self.levels).map(|i| {
+            let (inputs, outputs) = (maps(i), maps(i - 1));
+            8 * inputs * outputs + outputs + level(2 * outputs, outputs)
+        });
+        level(self.in_channels, self.width) + down + up.sum::<usize>() + (self.width + 1) * self.out_channels
+    }
+
     /// Every axis of an input must be a multiple of this.
     pub fn multiple(&self) -> usize {
         1 << (self.levels - 1)
     }
 
     /// A network with fresh weights, a function of the stream alone.
+    ///
+    /// # Panics
+    /// If the size does not pass [`UNet3dConfig::check`].
     pub fn init(&self, rng: &mut ChaCha8Rng, device: &Device) -> UNet3d {
+        self.make(Some(rng), device)
+    }
+
+    /// A network whose convolutions are zero: a frame for weights that are at hand.
+    pub(super) fn blank(&self, device: &Device) -> UNet3d {
+        self.make(None, device)
+    }
+
+    fn make(&self, rng: Option<&mut ChaCha8Rng>, device: &Device) -> UNet3d {
+        assert!(self.check().is_ok(), "a network of an impossible size: {self:?}");
         let widths: Vec<usize> = (0..self.levels).map(|level| self.width << level).collect();
         let mut make = Maker { rng, device };
         let down = (0..self.levels)
@@ -130,11 +207,12 @@ impl UNet3d {
     /// Logits of a batch.
     ///
     /// # Panics
-    /// If an axis is not a multiple of [`UNet3d::multiple`].
+    /// If the volumes do not pass [`UNet3dConfig::check_shape`], or have another number of channels than the network.
     pub fn forward(&self, image: Tensor<5>) -> Tensor<5> {
-        let [_, _, depth, height, width] = image.dims();
-        let fits = [depth, height, width].iter().all(|n| n.is_multiple_of(self.multiple()));
+        let [_, channels, depth, height, width] = image.dims();
+        let fits = self.config().check_shape([depth, height, width]).is_ok();
         assert!(fits, "{depth} x {height} x {width} voxels do not divide by {}", self.multiple());
+        assert!(channels == self.in_channels, "{channels} channels for a network of {}", self.in_channels);
         let mut features = image;
         let mut skips = Vec::with_capacity(self.levels);
         for level in &self.down {
@@ -180,9 +258,9 @@ fn per_channel(bias: Tensor<1>) -> Tensor<5> {
     bias.reshape([1, channels, 1, 1, 1])
 }
 
-/// Draws weights in the order in which layers are made.
+/// Draws weights in the order in which layers are made, or leaves them zero.
 struct Maker<'a> {
-    rng: &'a mut ChaCha8Rng,
+    rng: Option<&'a mut ChaCha8Rng>,
     device: &'a Device,
 }
 
@@ -211,8 +289,11 @@ impl Maker<'_> {
 
     fn kaiming(&mut self, shape: [usize; 5], fan_in: usize) -> Param<Tensor<5>> {
         let deviation = (2.0 / ((1.0 + SLOPE * SLOPE) * fan_in as f64)).sqrt();
-        let draw = |_| (deviation * self.rng.sample::<f64, _>(StandardNormal)) as f32;
-        let values: Vec<f32> = (0..shape.iter().product()).map(draw).collect();
+        let count = shape.iter().product();
+        let values: Vec<f32> = match &mut self.rng {
+            Some(rng) => (0..count).map(|_| (deviation * rng.sample::<f64, _>(StandardNormal)) as f32).collect(),
+            None => vec![0.0; count],
+        };
         Param::from_data(TensorData::new(values, shape), self.device)
     }
 
@@ -222,44 +303,4 @@ impl Maker<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nn::{Weights, device, floats};
-    use crate::rng::{Purpose, stream};
-
-    fn network(config: UNet3dConfig, seed: u64) -> UNet3d {
-        config.init(&mut stream(seed, Purpose::Weights, 0, 0), &device())
-    }
-
-    const SMALL: UNet3dConfig = UNet3dConfig { in_channels: 1, out_channels: 2, width: 4, levels: 3 };
-
-    #[test]
-    fn the_reference_network_has_the_parameters_of_the_reference() {
-        // 85,153 without and 85,177 with the biases of the two transposed convolutions (16 + 8).
-        let config = UNet3dConfig { in_channels: 1, out_channels: 1, width: 8, levels: 3 };
-        assert_eq!(network(config, 1).num_params(), 85_177);
-    }
-
-    #[test]
-    fn logits_have_the_shape_of_the_image_and_a_channel_per_class() {
-        let image = Tensor::<5>::ones([2, 1, 8, 12, 4], &device());
-        assert_eq!(network(SMALL, 1).forward(image).dims(), [2, 2, 8, 12, 4]);
-    }
-
-    #[test]
-    fn weights_are_a_function_of_the_stream() {
-        assert_eq!(Weights::of(&network(SMALL, 1)), Weights::of(&network(SMALL, 1)));
-        assert_ne!(Weights::of(&network(SMALL, 1)), Weights::of(&network(SMALL, 2)));
-    }
-
-    #[test]
-    fn fresh_activations_neither_vanish_nor_explode() {
-        let mut rng = stream(3, Purpose::Probe, 0, 0);
-        let values: Vec<f32> = (0..16 * 16 * 16).map(|_| rng.sample::<f32, _>(StandardNormal)).collect();
-        let image = Tensor::<5>::from_data(TensorData::new(values, [1, 1, 16, 16, 16]), &device());
-        let logits = floats(network(SMALL, 4).forward(image));
-        let mean = logits.iter().sum::<f32>() / logits.len() as f32;
-        let sd = (logits.iter().map(|z| (z - mean).powi(2)).sum::<f32>() / logits.len() as f32).sqrt();
-        assert!((0.1..10.0).contains(&sd), "standard deviation {sd}");
-    }
-}
+mod tests;

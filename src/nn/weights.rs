@@ -8,7 +8,6 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{UNet3d, UNet3dConfig, floats};
 use crate::fault::{Fault, Result};
-use crate::rng::{Purpose, stream};
 
 /// All parameters of a network, apart from any device: cheap to share between trainings that start alike.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +36,7 @@ impl Weights {
     /// # Errors
     /// If a tensor is missing or has another shape than the network's.
     pub fn network(&self, device: &Device) -> Result<UNet3d> {
-        let fresh = self.config.init(&mut stream(0, Purpose::Weights, 0, 0), device);
+        let fresh = self.config.blank(device);
         let expected = Self::of(&fresh);
         for (ours, theirs) in expected.tensors.iter().zip(&self.tensors) {
             if (&ours.name, &ours.shape) != (&theirs.name, &theirs.shape) {
@@ -87,13 +86,21 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<UNet3d> {
     let config: UNet3dConfig = serde_json::from_str(size).map_err(|error| {
         Fault::new("weights with an unreadable size of their network").field("metadata `unet3d`").found(error)
     })?;
-    if config.levels == 0 || config.levels > 16 || config.width == 0 {
-        return Err(Fault::new("weights with an impossible size of their network")
-            .field("metadata `unet3d`")
-            .found(size));
-    }
+    config.check().map_err(|fault| fault.hint("the size stands in the metadata `unet3d` of the weights"))?;
     let file = SafeTensors::deserialize(bytes).map_err(broken)?;
-    let mut tensors = Weights::of(&config.init(&mut stream(0, Purpose::Weights, 0, 0), device)).tensors;
+    // Before a network is made: a few bytes of metadata must not be able to ask for gigabytes.
+    let found: usize = file.iter().map(|(_, tensor)| tensor.shape().iter().product::<usize>()).sum();
+    if found != config.parameters() {
+        return Err(Fault::new("weights do not fit the network")
+            .expected(format!("{} parameters", config.parameters()))
+            .found(found));
+    }
+    let mut tensors = Weights::of(&config.blank(device)).tensors;
+    let mut names = file.names();
+    names.sort_unstable();
+    if let Some(stranger) = names.into_iter().find(|name| tensors.iter().all(|tensor| tensor.name != **name)) {
+        return Err(Fault::new("weights with a tensor that the network does not have").field(stranger));
+    }
     for tensor in &mut tensors {
         let view = file.tensor(&tensor.name).map_err(|_| Fault::new("weights lack a tensor").field(&tensor.name))?;
         if view.dtype() != Dtype::F32 {
@@ -151,6 +158,7 @@ impl ModuleMapper for Writer<'_> {
 mod tests {
     use super::*;
     use crate::nn::device;
+    use crate::rng::{Purpose, stream};
 
     fn network(seed: u64) -> UNet3d {
         let config = UNet3dConfig { in_channels: 1, out_channels: 1, width: 2, levels: 2 };
@@ -182,7 +190,30 @@ mod tests {
         for end in (0..bytes.len()).step_by(7) {
             assert!(decode(&bytes[..end], &device()).is_err(), "{end} bytes");
         }
-        let wrong = String::from_utf8_lossy(&bytes).replacen("\\\"width\\\":2", "\\\"width\\\":4", 1);
-        assert!(decode(wrong.as_bytes(), &device()).is_err());
+    }
+
+    /// The file with one piece of its header replaced by another of the same length.
+    fn altered(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+        assert_eq!(from.len(), to.len());
+        let at = bytes.windows(from.len()).position(|piece| piece == from.as_bytes()).expect("the header holds it");
+        let mut altered = bytes.to_vec();
+        altered[at..at + to.len()].copy_from_slice(to.as_bytes());
+        altered
+    }
+
+    #[test]
+    fn files_of_another_network_are_refused_with_the_reason() {
+        let bytes = encode(&network(1)).unwrap();
+        let reason = |from, to| decode(&altered(&bytes, from, to), &device()).unwrap_err().to_string();
+        let width = reason("\\\"width\\\":2", "\\\"width\\\":4");
+        assert!(width.contains("parameters") && width.contains(&network(1).num_params().to_string()), "{width}");
+        let levels = reason("\\\"levels\\\":2", "\\\"levels\\\":0");
+        assert!(levels.contains("levels") && levels.contains("1 to 7"), "{levels}");
+        let name = reason("down.0.first.weight", "down.0.third.weight");
+        assert!(name.contains("down.0.third.weight"), "{name}");
+        let kind = reason("\"F32\"", "\"I32\"");
+        assert!(kind.contains("I32"), "{kind}");
+        let shape = reason("[2,1,3,3,3]", "[1,2,3,3,3]");
+        assert!(shape.contains("[2, 1, 3, 3, 3]") && shape.contains("[1, 2, 3, 3, 3]"), "{shape}");
     }
 }

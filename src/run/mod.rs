@@ -7,7 +7,7 @@
 //!   generation-0003.ron   a whole population                                            replaced atomically
 //!   front.csv             best loss of each size, of the newest generation              derived, can be rebuilt
 //!   events.jsonl          what happened when, for people and plots                      appended; decides nothing
-//!   start.safetensors     the shared warm start of the trainings                        written once
+//!   start.safetensors     the shared start of the trainings                             written once
 //! ```
 //!
 //! Killing a run loses at most the trainings in progress.

@@ -52,6 +52,9 @@ pub enum Outcome {
 /// normalised network and would make the learning rate depend on the scale of the loss.
 const EPSILON: f32 = 1e-8;
 
+/// Largest norm of the gradient over all parameters together, nnU-Net's. With the factor below it bounds outliers only.
+const CLIP: f64 = 12.0;
+
 /// Trains a network. `watch` is told every finished step with its loss and says whether to go on.
 pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f64) -> bool) -> Outcome {
     let Job { recipe, .. } = job;
@@ -88,7 +91,10 @@ pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f6
 
         let slopes = Tensor::<5>::from_data(TensorData::new(slopes, target_shape), &device);
         let gradients = (logits * slopes).sum().backward();
-        let gradients = GradientsParams::from_grads(gradients, &network);
+        let mut gradients = GradientsParams::from_grads(gradients, &network);
+        if !nn::clip_global_norm(&network, &mut gradients, CLIP).is_finite() {
+            return Outcome::Diverged { step };
+        }
         network = optimizer.step(recipe.rate(step), network, gradients);
         if !watch(step, loss) {
             return Outcome::Stopped;

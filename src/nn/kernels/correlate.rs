@@ -70,7 +70,7 @@ pub(super) fn correlate(
     out: &mut [f32],
     target: Target,
 ) {
-    if target.shape.contains(&0) {
+    if target.shape.contains(&0) || x.samples == 0 {
         return;
     }
     let [depth, height, width] = target.shape;

@@ -79,18 +79,15 @@ fn shape_of(tensor: &FlexTensor) -> Vec<usize> {
 
 fn convolution(x: &FlexTensor, weight: &FlexTensor, stride: usize) -> Convolution {
     let (x, weight) = (shape_of(x), shape_of(weight));
-    Convolution {
-        samples: x[0],
-        inputs: x[1],
-        outputs: weight[0],
-        kernel: weight[2],
-        stride,
-        shape: [x[2], x[3], x[4]],
-    }
+    let kernel = weight[2];
+    assert!(weight[2..] == [kernel; 3] && x[1] == weight[1], "weights {weight:?} do not fit a tensor of {x:?}");
+    assert!(matches!((kernel, stride), (1 | 3, 1) | (3, 2)), "no kernel {kernel} of stride {stride}");
+    Convolution { samples: x[0], inputs: x[1], outputs: weight[0], kernel, stride, shape: [x[2], x[3], x[4]] }
 }
 
 fn transposed(x: &FlexTensor, weight: &FlexTensor) -> Transposed {
     let (x, weight) = (shape_of(x), shape_of(weight));
+    assert!(weight[2..] == [2; 3] && x[1] == weight[0], "weights {weight:?} do not fit a tensor of {x:?}");
     Transposed { samples: x[0], inputs: x[1], outputs: weight[1], shape: [x[2], x[3], x[4]] }
 }
 

@@ -22,10 +22,15 @@ pub(super) struct Norm {
 }
 
 /// Mean and reciprocal standard deviation of one sample and channel.
+///
+/// The mean is kept as a float near it and what is left over: at a mean of 10,000 standard deviations the nearest float
+/// alone would shift every normalised voxel by up to 5e-4.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moments {
-    mean: f32,
+    centre: f32,
     reciprocal: f32,
+    /// -(mean - centre) / sd.
+    offset: f32,
 }
 
 /// Gradients of the input, scale and shift.
@@ -38,6 +43,9 @@ pub(super) struct Gradients {
 impl Norm {
     /// The result and what the backward pass needs.
     pub(super) fn forward(&self, x: &[f32], gamma: &[f32], beta: &[f32]) -> (Vec<f32>, Vec<Moments>) {
+        if x.is_empty() {
+            return (Vec::new(), Vec::new());
+        }
         let mut y = vec![0f32; x.len()];
         let volumes = y.par_chunks_mut(self.voxels).zip(x.par_chunks(self.voxels)).enumerate();
         let moments = volumes.map(|(i, (y, x))| {
@@ -46,8 +54,7 @@ impl Norm {
             // SAFETY: AVX-512 was detected.
             unsafe {
                 let moments = moments(x, self.epsilon);
-                let scale = gamma * moments.reciprocal;
-                apply(x, scale, beta - moments.mean * scale, self.slope, y);
+                apply(x, Instance { moments, gamma, beta, slope: self.slope }, y);
                 moments
             }
         });
@@ -65,6 +72,9 @@ impl Norm {
         gamma: &[f32],
         beta: &[f32],
     ) -> Gradients {
+        if x.is_empty() {
+            return Gradients { x: Vec::new(), gamma: vec![0.0; self.channels], beta: vec![0.0; self.channels] };
+        }
         let mut dx = vec![0f32; x.len()];
         let volumes =
             dx.par_chunks_mut(self.voxels).zip(x.par_chunks(self.voxels)).zip(dy.par_chunks(self.voxels)).enumerate();
@@ -94,7 +104,7 @@ impl Norm {
     }
 }
 
-/// What the backward pass knows of one sample and channel.
+/// What both passes know of one sample and channel.
 #[derive(Clone, Copy)]
 struct Instance {
     moments: Moments,
@@ -104,11 +114,19 @@ struct Instance {
 }
 
 impl Instance {
+    /// The normalised input, and what goes into the leaky ReLU. One function for both passes, so that they never
+    /// disagree about the side of the kink on which a voxel lies.
+    #[inline(always)]
+    fn normal(self, x: f32) -> (f32, f32) {
+        let normal = (x - self.moments.centre).mul_add(self.moments.reciprocal, self.moments.offset);
+        (normal, normal.mul_add(self.gamma, self.beta))
+    }
+
     /// The normalised input, and the slope of the leaky ReLU there.
     #[inline(always)]
     fn at(self, x: f32) -> (f32, f32) {
-        let normal = (x - self.moments.mean) * self.moments.reciprocal;
-        (normal, if normal.mul_add(self.gamma, self.beta) > 0.0 { 1.0 } else { self.slope })
+        let (normal, z) = self.normal(x);
+        (normal, if z > 0.0 { 1.0 } else { self.slope })
     }
 }
 
@@ -118,42 +136,54 @@ impl Instance {
 #[target_feature(enable = "avx512f")]
 unsafe fn moments(x: &[f32], epsilon: f32) -> Moments {
     let count = x.len() as f64;
+    // The first pass need not be exact: it only says where to stand for the second.
     // SAFETY: as promised by the caller.
-    let mean = unsafe { sum(x, |x| x) } / count;
-    let centre = mean as f32;
+    let [sum, _] = unsafe { sums_about(x, 0.0) };
+    let centre = (sum / count) as f32;
     // SAFETY: as above.
-    let variance = unsafe { sum(x, |x| (x - centre) * (x - centre)) } / count;
-    Moments { mean: centre, reciprocal: 1.0 / (variance as f32 + epsilon).sqrt() }
+    let [left_over, squares] = unsafe { sums_about(x, centre) }.map(|sum| sum / count);
+    let variance = (squares - left_over * left_over).max(0.0);
+    let reciprocal = 1.0 / (variance + f64::from(epsilon)).sqrt();
+    Moments { centre, reciprocal: reciprocal as f32, offset: (-left_over * reciprocal) as f32 }
 }
 
 #[expect(unsafe_code, reason = "compiled for AVX-512")]
+/// Sums of x - centre and of its square.
+///
 /// # Safety
 /// The processor has AVX-512.
 #[target_feature(enable = "avx512f")]
-unsafe fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
-    let mut total = 0f64;
+unsafe fn sums_about(x: &[f32], centre: f32) -> [f64; 2] {
+    let mut totals = [0f64; 2];
     for block in x.chunks(BLOCK) {
-        let mut lanes = [0f32; LANES];
+        let (mut lanes, mut squares) = ([0f32; LANES], [0f32; LANES]);
         let rows = block.chunks_exact(LANES);
-        total += rows.remainder().iter().map(|x| f64::from(f(*x))).sum::<f64>();
+        for x in rows.remainder() {
+            let x = f64::from(x - centre);
+            totals[0] += x;
+            totals[1] += x * x;
+        }
         for row in rows {
-            for (lane, x) in lanes.iter_mut().zip(row) {
-                *lane += f(*x);
+            for i in 0..LANES {
+                let x = row[i] - centre;
+                lanes[i] += x;
+                squares[i] = x.mul_add(x, squares[i]);
             }
         }
-        total += lanes.iter().map(|lane| f64::from(*lane)).sum::<f64>();
+        totals[0] += lanes.iter().map(|lane| f64::from(*lane)).sum::<f64>();
+        totals[1] += squares.iter().map(|lane| f64::from(*lane)).sum::<f64>();
     }
-    total
+    totals
 }
 
 #[expect(unsafe_code, reason = "compiled for AVX-512")]
 /// # Safety
 /// The processor has AVX-512.
 #[target_feature(enable = "avx512f")]
-unsafe fn apply(x: &[f32], scale: f32, shift: f32, slope: f32, y: &mut [f32]) {
+unsafe fn apply(x: &[f32], one: Instance, y: &mut [f32]) {
     for (y, x) in y.iter_mut().zip(x) {
-        let z = x.mul_add(scale, shift);
-        *y = if z > 0.0 { z } else { z * slope };
+        let (_, z) = one.normal(*x);
+        *y = if z > 0.0 { z } else { z * one.slope };
     }
 }
 

@@ -36,6 +36,9 @@ struct Run {
 pub(super) fn weight_gradient(x: &Halo, dy: &Halo, offsets: &[usize], shape: [usize; 3]) -> Vec<f32> {
     let taps = offsets.len();
     let columns = x.channels * taps;
+    if x.samples == 0 {
+        return vec![0.0; dy.channels * columns];
+    }
     let runs = runs(x.samples, shape, x.row);
     let length = (shape[1] - 1) * x.row + shape[2];
     let reach = |halo: &Halo, offset: usize| {
