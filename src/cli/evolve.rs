@@ -127,6 +127,12 @@ fn introduce(config: &Config, dataset: &Dataset, split: &Holdout, run: &RunDir, 
         common.threads(),
     ));
     term.say(&format!("run: {}\n", run.path().display()));
+    let parameters = config.unet(dataset.classes.len()).parameters();
+    term.detail(&format!(
+        "network: {parameters} parameters; kernels: {}; seed {}",
+        crate::nn::kernel_path().name(),
+        config.seed
+    ));
 }
 
 /// Turns events into bars and lines.
@@ -142,7 +148,7 @@ impl Watcher<'_> {
     /// Whether to go on.
     fn see(&mut self, event: &Event) -> bool {
         match event {
-            Event::FounderSkipped { name, reason } => self.term.detail(&format!("founder {name} skipped: {reason}")),
+            Event::FounderSkipped { name, reason } => self.term.say(&format!("founder {name} skipped: {reason}")),
             Event::Bred { generation, to_train, from_journal } => {
                 if *from_journal > 0 {
                     self.term.say(&format!("generation {generation}: {from_journal} trainings found in the journal"));

@@ -4,8 +4,8 @@
 //! operations everywhere else. The path is part of what decides the bits of a result, never its meaning; the tests hold
 //! one to the other on all kinds of sizes. Within a path, results do not depend on the number of threads.
 //!
-//! The idea of ours: copy the input once into a volume with a rim of zeros ([`halo`]); then each of the 27 taps is a
-//! constant offset, and a plane of outputs is a one-dimensional correlation ([`correlate`]). Strided and transposed
+//! The idea of ours: copy the input once into a volume with a rim of zeros (`halo`); then each of the 27 taps is a
+//! constant offset, and a plane of outputs is a one-dimensional correlation (`correlate`). Strided and transposed
 //! convolutions are the same over the eight sub-volumes of even and odd voxels. No im2col, no change of layout.
 
 mod portable;
