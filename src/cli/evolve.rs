@@ -79,8 +79,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     bar.finish_and_clear();
 
     let search = Search { config: &config.search, seed: config.seed, grammar: &grammar, evaluator: &judge, run: &run };
-    let mut watcher =
-        Watcher { term, bar: None, best: String::new(), saved: 0, generations: config.search.generations };
+    let mut watcher = Watcher { term, bar: None, best: String::new(), generations: config.search.generations };
     let (population, reason) = search.run(&mut |event| watcher.see(event))?;
     if let Some(bar) = watcher.bar.take() {
         bar.finish_and_clear();
@@ -140,7 +139,6 @@ struct Watcher<'a> {
     term: &'a Term,
     bar: Option<ProgressBar>,
     best: String,
-    saved: usize,
     generations: usize,
 }
 
@@ -172,8 +170,7 @@ impl Watcher<'_> {
                 self.term.log(&format!("  {place}{outcome}  {loss}"));
             }
             Event::Generation { generation, best_dice, best, trained, saved } => {
-                self.saved = *saved;
-                self.best = format!("best {best_dice:.4} {best}");
+                self.best = format!("best {best_dice:.4} {best} ({saved} trainings saved)");
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }

@@ -121,6 +121,19 @@ fn losses_and_grammars_explain_themselves() {
 }
 
 #[test]
+fn classes_stay_apart_when_asked_and_images_are_resampled() {
+    let home = tempfile::tempdir().unwrap();
+    let preprocess = "version: 1, preprocess: (labels: Classes, spacing: (6.0, 6.0, 6.0)),";
+    std::fs::write(home.path().join("classes.ron"), tiny().replace("version: 1,", preprocess)).unwrap();
+    lossgen(home.path()).args(["evolve", "classes.ron", "--out", "run", "--generations", "0"]).assert().success();
+    lossgen(home.path()).args(["train", "--loss", "run/best", "--out", "trained"]).assert().success();
+    let cases = text(&home.path().join("trained/cases.csv"));
+    let classes: std::collections::BTreeSet<&str> =
+        cases.lines().skip(1).map(|line| line.rsplit(',').nth(3).unwrap()).collect();
+    assert_eq!(classes.into_iter().collect::<Vec<_>>(), ["1", "2", "3", "4", "5"]);
+}
+
+#[test]
 fn phantoms_on_disk_are_data() {
     let home = tempfile::tempdir().unwrap();
     lossgen(home.path()).args(["data", "phantom", "phantoms", "--cases", "4"]).assert().success();
