@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::config::Config;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, check_digest, check_kernels};
 use super::term::Term;
 use super::{Common, STOP, reference};
 use crate::data::Dataset;
@@ -49,7 +49,8 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     let dataset = config.dataset()?;
     let split = folds::holdout(&dataset.ids(), config.split.validation, config.split.held_out, config.seed)?;
     if let Some(manifest) = &old {
-        manifest.check_data(&dataset)?;
+        check_kernels(&manifest.kernels)?;
+        check_digest(&manifest.data_digest, &dataset)?;
     }
     // The directory is made after everything that can be wrong has been looked at: nothing is left half-made.
     let run = match &arguments.resume {
@@ -57,7 +58,9 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         None => RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/evolve")))?,
     };
     let manifest = Manifest::new(&config, &grammar.text, &dataset, &split);
-    run.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
+    if old.is_none_or(|old| old.config != manifest.config) {
+        run.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
+    }
     introduce(&config, &dataset, &split, &run, common, term);
 
     let proxy = Proxy {

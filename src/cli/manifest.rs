@@ -59,34 +59,48 @@ impl Manifest {
         }
         notation::load(&path)
     }
+}
 
-    /// Whether the data are still those of the run.
-    ///
-    /// # Errors
-    /// If they are not.
-    pub(super) fn check_data(&self, dataset: &Dataset) -> Result<()> {
-        if dataset.digest == self.data_digest {
-            return Ok(());
-        }
-        Err(Fault::new("the data are not those of the run")
-            .field("data_digest")
-            .expected(&self.data_digest)
-            .found(&dataset.digest)
-            .hint("restore the files with which the run was started, or start a new run"))
+/// Whether the data are still those of a run.
+///
+/// # Errors
+/// If they are not.
+pub(super) fn check_digest(expected: &str, dataset: &Dataset) -> Result<()> {
+    if dataset.digest == expected {
+        return Ok(());
     }
+    Err(Fault::new("the data are not those of the run")
+        .field("data_digest")
+        .expected(expected)
+        .found(&dataset.digest)
+        .hint("restore the files with which the run was started, or start a new run"))
+}
 
-    /// Places in the dataset of the cases that the search never saw.
-    ///
-    /// # Errors
-    /// If a case is missing.
-    pub(super) fn held_out_places(&self, dataset: &Dataset) -> Result<Vec<usize>> {
-        let known = dataset.ids();
-        let place = |id: &String| {
-            let found = known.iter().position(|other| other == id);
-            found.ok_or_else(|| {
-                Fault::new("a case of the run is missing from the data").expected(format!("case `{id}`"))
-            })
-        };
-        self.held_out.iter().map(place).collect()
+/// Whether this processor rounds like the one that began a run.
+///
+/// # Errors
+/// If it does not.
+pub(super) fn check_kernels(expected: &str) -> Result<()> {
+    let found = crate::nn::kernel_path().name();
+    if found == expected {
+        return Ok(());
     }
+    Err(Fault::new("the run was begun with other kernels, which round differently")
+        .field("kernels")
+        .expected(expected)
+        .found(found)
+        .hint("resume on a processor of the same kind, or start a new run"))
+}
+
+/// Places of cases in the dataset.
+///
+/// # Errors
+/// If a case is missing.
+pub(super) fn places(ids: &[String], dataset: &Dataset) -> Result<Vec<usize>> {
+    let known = dataset.ids();
+    let place = |id: &String| {
+        let found = known.iter().position(|other| other == id);
+        found.ok_or_else(|| Fault::new("a case of the run is missing from the data").expected(format!("case `{id}`")))
+    };
+    ids.iter().map(place).collect()
 }

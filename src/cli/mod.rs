@@ -9,6 +9,7 @@ mod loss;
 mod manifest;
 mod reference;
 mod results;
+mod study;
 mod term;
 mod train;
 

@@ -1,14 +1,18 @@
 //! The results of `lossgen train`: gathered as folds finish, written at once, shown as the table of the field.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+
 use super::STOP;
 use super::term::{Term, table};
 use crate::fault::{Fault, Result};
-use crate::losses::Loss;
 use crate::metrics::table::{Row, Table, pair, write_csv};
 use crate::metrics::{CaseMetrics, Metric};
 use crate::nn::{UNet3d, encode};
 use crate::rng::{Purpose, stream};
-use crate::run::RunDir;
+use crate::run::{Journal, RunDir, read_journal};
 use crate::stats::{self, Verdict, holm};
 use crate::training::crossval::{Cell, CellOutcome, Study};
 
@@ -21,51 +25,103 @@ pub(super) struct Results {
     folds: usize,
 }
 
-/// Trains all cells of a study; every finished one is on the disk before the next is looked at.
+/// A finished cell: a line of `cells.jsonl`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Finished {
+    loss: usize,
+    fold: usize,
+    ending: Ending,
+}
+
+/// What became of a cell, for good: a cell that failed for reasons of the machine is tried again.
+#[derive(Debug, Serialize, Deserialize)]
+enum Ending {
+    Trained(Vec<Row>),
+    Diverged { step: usize },
+}
+
+/// Trains the cells of a study that are not in the journal of `out`; every finished one is on the disk before the next is
+/// looked at.
 ///
 /// # Errors
 /// If a result cannot be written, or a signal stopped the work.
 pub(super) fn collect(study: &Study<'_>, out: &RunDir, term: &Term) -> Result<Results> {
-    let cells = study.cells();
-    let folds = study.folds.len();
-    let mut tables: Vec<(String, Table)> =
-        study.losses.iter().map(|loss| (loss.name.clone(), Table::default())).collect();
-    let mut finished = vec![0; tables.len()];
+    let file = out.file("cells.jsonl");
+    let earlier: Vec<Finished> = read_journal(&file)?;
+    let mut cells: BTreeMap<(usize, usize), Ending> =
+        earlier.into_iter().map(|cell| ((cell.loss, cell.fold), cell.ending)).collect();
+    let open: Vec<Cell> = study.cells().into_iter().filter(|c| !cells.contains_key(&(c.loss, c.fold))).collect();
+    if !cells.is_empty() {
+        term.say(&format!("{} of {} trainings found in the journal", cells.len(), study.cells().len()));
+    }
+    let mut journal = Journal::open(&file)?;
     let mut trouble: Option<Fault> = None;
-    let bar = term.bar((cells.len() * study.recipe.steps) as u64, "training");
-    study.run(&cells, &|| bar.inc(1), &mut |cell, outcome| {
-        let name = &study.losses[cell.loss].name;
-        let place = format!("{name}, fold {}/{folds}", cell.fold + 1);
-        match outcome {
+    let bar = term.bar((open.len() * study.recipe.steps) as u64, "training");
+    study.run(&open, &|| bar.inc(1), &mut |cell, outcome| {
+        let place = format!("{}, fold {}/{}", study.losses[cell.loss].name, cell.fold + 1, study.folds.len());
+        let ending = match outcome {
             CellOutcome::Trained { network, metrics, curve } => {
                 let rows = rows(study, cell, metrics);
                 let mean = Table { rows: rows.clone() }.over_cases(Metric::Dice, None).mean;
                 term.say(&format!("  {place}: Dice {:.2} %", 100.0 * mean));
-                tables[cell.loss].1.rows.extend(rows);
-                finished[cell.loss] += 1;
-                trouble = save(out, cell, &network, &curve).and_then(|()| write_cases(out, &tables)).err();
+                trouble = save(out, cell, &network, &curve).err();
+                Some(Ending::Trained(rows))
             }
-            CellOutcome::Diverged { step } => term.say(&format!("  {place}: diverged at step {step}")),
-            CellOutcome::Failed { reason } => term.say(&format!("  {place}: failed: {reason}")),
+            CellOutcome::Diverged { step } => {
+                term.say(&format!("  {place}: diverged at step {step}"));
+                Some(Ending::Diverged { step })
+            }
+            CellOutcome::Failed { reason } => {
+                term.say(&format!("  {place}: failed: {reason}"));
+                None
+            }
+        };
+        if let (Some(ending), None) = (ending, &trouble) {
+            let finished = Finished { loss: cell.loss, fold: cell.fold, ending };
+            trouble = journal.append(&finished).err();
+            cells.insert((cell.loss, cell.fold), finished.ending);
+            trouble = trouble.take().or_else(|| write_cases(out, &tables(study, &cells)).err());
         }
-        trouble.is_none() && !STOP.load(std::sync::atomic::Ordering::SeqCst)
+        trouble.is_none() && !STOP.load(Ordering::SeqCst)
     });
     bar.finish_and_clear();
     if let Some(fault) = trouble {
         return Err(fault);
     }
-    if finished.iter().sum::<usize>() < cells.len() && STOP.load(std::sync::atomic::Ordering::SeqCst) {
-        return Err(Fault::stopped("stopped; the folds that were finished are in cases.csv").file(out.path()));
+    if STOP.load(Ordering::SeqCst) && cells.len() < study.cells().len() {
+        let resume = format!("lossgen train --resume {}", out.path().display());
+        return Err(Fault::stopped("stopped; finished trainings are saved").hint(format!("continue with `{resume}`")));
     }
-    for (Loss { name, .. }, done) in study.losses.iter().zip(&finished).filter(|(_, done)| **done < folds) {
-        term.say(&format!("{name}: {done} of {folds} folds could be trained; left out of the table"));
+    let mut tables = tables(study, &cells);
+    for (loss, (name, _)) in tables.iter().enumerate() {
+        let missing = study.folds.len() - trained(&cells, loss).count();
+        if missing > 0 {
+            term.say(&format!(
+                "{name}: {missing} of {} folds have no result; left out of the table",
+                study.folds.len()
+            ));
+        }
     }
-    let mut complete = finished.iter().map(|done| *done == folds);
+    let mut complete = (0..tables.len()).map(|loss| trained(&cells, loss).count() == study.folds.len());
     tables.retain(|_| complete.next().unwrap_or(false));
     if tables.is_empty() {
         return Err(Fault::failed("no loss could be trained in every fold").file(out.path()));
     }
-    Ok(Results { tables, folds })
+    Ok(Results { tables, folds: study.folds.len() })
+}
+
+/// The rows of a loss, fold by fold.
+fn trained(cells: &BTreeMap<(usize, usize), Ending>, loss: usize) -> impl Iterator<Item = &Vec<Row>> {
+    cells.range((loss, 0)..=(loss, usize::MAX)).filter_map(|(_, ending)| match ending {
+        Ending::Trained(rows) => Some(rows),
+        Ending::Diverged { .. } => None,
+    })
+}
+
+/// One table per loss, in order of the folds: the order in which cells finish leaves no trace.
+fn tables(study: &Study<'_>, cells: &BTreeMap<(usize, usize), Ending>) -> Vec<(String, Table)> {
+    let table = |loss: usize| Table { rows: trained(cells, loss).flatten().cloned().collect() };
+    study.losses.iter().enumerate().map(|(place, loss)| (loss.name.clone(), table(place))).collect()
 }
 
 fn rows(study: &Study<'_>, cell: Cell, metrics: Vec<Vec<CaseMetrics>>) -> Vec<Row> {

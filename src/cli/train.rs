@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::config::Config;
 use super::evolve::free_directory;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, check_digest, check_kernels, places};
 use super::reference::{self, Found};
+use super::study::StudyManifest;
 use super::term::Term;
 use super::{Common, STOP, results};
 use crate::data::folds;
@@ -24,8 +25,11 @@ pub(super) struct Arguments {
     /// Configuration (RON); without it, that of the run from which a loss comes, or built-in settings
     config: Option<PathBuf>,
     /// A loss, may be repeated: a name, a name with parameters, a formula, RUN/best, or RUN#ID
-    #[arg(short, long = "loss", value_name = "L", required = true)]
+    #[arg(short, long = "loss", value_name = "L", required_unless_present = "resume")]
     losses: Vec<String>,
+    /// Continue an interrupted run
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "losses", "run", "folds", "steps", "data", "out", "seed"])]
+    resume: Option<PathBuf>,
     /// Train only on cases that the search of this run never saw; implied by a loss that comes from a run
     #[arg(long, value_name = "RUN")]
     run: Option<PathBuf>,
@@ -37,7 +41,47 @@ pub(super) struct Arguments {
     steps: Option<usize>,
 }
 
+/// What is to be done, from what was typed or from the run that is continued.
+struct Plan {
+    config: Config,
+    losses: Vec<Loss>,
+    dataset: Dataset,
+    cases: Vec<Arc<Case>>,
+    out: RunDir,
+}
+
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
+    let plan = match &arguments.resume {
+        Some(run) => resumed(run, term)?,
+        None => planned(arguments, common, term)?,
+    };
+    let Plan { config, losses, dataset, cases, out } = &plan;
+    let ids: Vec<String> = cases.iter().map(|case| case.id.clone()).collect();
+    let folds = folds::split(&ids, config.train.folds, config.seed)?;
+    term.say(&format!(
+        "{} losses x {} folds, {} steps each ({} threads)\nresults: {}\n",
+        losses.len(),
+        folds.len(),
+        config.train.recipe.steps,
+        common.threads(),
+        out.path().display(),
+    ));
+    let study = Study {
+        losses,
+        cases,
+        folds: &folds,
+        network: config.unet(dataset.classes.len()),
+        recipe: &config.train.recipe,
+        window: config.train.window,
+        seed: config.seed,
+        threads: common.threads(),
+        stop: &STOP,
+    };
+    let results = results::collect(&study, out, term)?;
+    results.conclude(config.seed, out, common.json, term)
+}
+
+fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> {
     let found: Vec<Found> = arguments.losses.iter().map(|typed| reference::find(typed)).collect::<Result<_>>()?;
     let search = the_run(arguments, &found)?;
     let manifest = search.as_deref().map(Manifest::load).transpose()?;
@@ -48,38 +92,25 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     let dataset = config.dataset()?;
     let cases = unseen(&dataset, manifest.as_ref())?;
     let ids: Vec<String> = cases.iter().map(|case| case.id.clone()).collect();
-    let folds = folds::split(&ids, config.train.folds, config.seed)?;
-
-    let out = RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/train")))?;
-    out.write("config.ron", notation::to_text(&config)?.as_bytes())?;
-    out.write(
-        "losses.txt",
-        losses.iter().map(|loss| format!("{}\t{}\n", loss.name, loss.formula)).collect::<String>().as_bytes(),
-    )?;
+    // Whatever can be wrong is looked at before anything is made.
+    folds::split(&ids, config.train.folds, config.seed)?;
     let seen = search.map_or(String::new(), |run| format!(", none of them seen by the search of {}", run.display()));
     term.say(&format!("{}: {} cases{seen}", dataset.name, cases.len()));
-    term.say(&format!(
-        "{} losses x {} folds, {} steps each ({} threads)\nresults: {}\n",
-        losses.len(),
-        folds.len(),
-        config.train.recipe.steps,
-        common.threads(),
-        out.path().display(),
-    ));
 
-    let study = Study {
-        losses: &losses,
-        cases: &cases,
-        folds: &folds,
-        network: config.unet(dataset.classes.len()),
-        recipe: &config.train.recipe,
-        window: config.train.window,
-        seed: config.seed,
-        threads: common.threads(),
-        stop: &STOP,
-    };
-    let results = results::collect(&study, &out, term)?;
-    results.conclude(config.seed, &out, common.json, term)
+    let out = RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/train")))?;
+    let manifest = StudyManifest::new(&config, &losses, ids, &dataset);
+    out.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
+    Ok(Plan { config, losses, dataset, cases, out })
+}
+
+fn resumed(run: &Path, term: &Term) -> Result<Plan> {
+    let manifest = StudyManifest::load(run)?;
+    check_kernels(&manifest.kernels)?;
+    term.say("reading cases ...");
+    let dataset = manifest.config.dataset()?;
+    check_digest(&manifest.data_digest, &dataset)?;
+    let cases = dataset.select(&places(&manifest.cases, &dataset)?);
+    Ok(Plan { losses: manifest.losses()?, config: manifest.config, dataset, cases, out: RunDir::open(run)? })
 }
 
 /// The one run whose cases must be kept apart.
@@ -118,7 +149,7 @@ fn unseen(dataset: &Dataset, manifest: Option<&Manifest>) -> Result<Vec<Arc<Case
     let Some(manifest) = manifest else { return Ok(dataset.cases.clone()) };
     let seen: Vec<&String> = manifest.train.iter().chain(&manifest.validation).collect();
     if dataset.digest == manifest.data_digest {
-        return Ok(dataset.select(&manifest.held_out_places(dataset)?));
+        return Ok(dataset.select(&places(&manifest.held_out, dataset)?));
     }
     // Other data, or the same cases prepared otherwise: whatever carries a name that the search saw stays out.
     let rest: Vec<Arc<Case>> = dataset.cases.iter().filter(|case| !seen.contains(&&case.id)).cloned().collect();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! runs/<name>/
-//!   manifest.ron          what was asked: resolved configuration, split, versions       written once
+//!   manifest.ron          what was asked: resolved configuration, split, versions       replaced if generations are added
 //!   journal.jsonl         one finished training a line, with its checksum               appended and synced
 //!   generation-0003.ron   a whole population                                            replaced atomically
 //!   front.csv             best loss of each size, of the newest generation              derived, can be rebuilt

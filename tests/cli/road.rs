@@ -54,7 +54,7 @@ fn a_search_is_looked_at_and_its_winner_is_trained_on_cases_it_never_saw() {
     );
     assert_eq!(ids.len(), held_out.matches('"').count() / 2, "every held-out case is tested once");
     for file in
-        ["table.csv", "table.txt", "config.ron", "losses.txt", "loss3-fold2.safetensors", "loss1-fold1-curve.csv"]
+        ["table.csv", "table.txt", "manifest.ron", "cells.jsonl", "loss3-fold2.safetensors", "loss1-fold1-curve.csv"]
     {
         assert!(home.path().join("trained").join(file).is_file(), "{file}");
     }
@@ -71,35 +71,61 @@ fn the_number_of_threads_changes_nothing() {
     assert_eq!(newest("1"), newest("8"));
 }
 
+/// Starts the program and kills it as soon as `journal` has so many lines; whether it was still at work.
+fn kill_at(home: &Path, arguments: &[&str], journal: &Path, lines: usize) -> bool {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lossgen"))
+        .current_dir(home)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let count = || std::fs::read_to_string(journal).map_or(0, |text| text.lines().count());
+    while count() < lines && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let at_work = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    at_work
+}
+
 #[test]
 fn a_killed_search_continues_as_if_it_had_not_been() {
     let home = tempfile::tempdir().unwrap();
     evolve(home.path(), "whole", "2");
-    let whole = text(&home.path().join("whole/generation-0002.ron"));
+    let newest = |run: &str| text(&home.path().join(run).join("generation-0002.ron"));
     let mut interrupted = 0;
-    for delay in [40, 150, 260, 400, 600] {
-        let out = format!("killed-{delay}");
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lossgen"))
-            .current_dir(home.path())
-            .args(["evolve", "tiny.ron", "--quiet", "--out", &out])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_millis(delay));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let run = home.path().join(&out);
-        if !run.join("manifest.ron").exists() {
-            // Killed before the run began: there is nothing to resume, and the program says so.
-            lossgen(home.path()).args(["evolve", "--resume", &out]).assert().code(2);
-            continue;
-        }
-        interrupted += usize::from(!run.join("generation-0002.ron").exists());
+    for lines in [1, 4, 7, 10, 13] {
+        let out = format!("killed-{lines}");
+        let journal = home.path().join(&out).join("journal.jsonl");
+        let arguments = ["evolve", "tiny.ron", "--quiet", "--out", &out];
+        interrupted += usize::from(kill_at(home.path(), &arguments, &journal, lines));
         lossgen(home.path()).args(["evolve", "--resume", &out, "--quiet"]).assert().success();
-        assert_eq!(text(&run.join("generation-0002.ron")), whole, "killed after {delay} ms");
+        assert_eq!(newest(&out), newest("whole"), "killed after {lines} trainings");
+    }
+    assert!(interrupted > 2, "only {interrupted} runs were killed in their middle");
+}
+
+#[test]
+fn a_killed_training_continues_as_if_it_had_not_been() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("tiny.ron"), tiny()).unwrap();
+    let train =
+        ["train", "tiny.ron", "--quiet", "--steps", "12", "--folds", "4", "--loss", "ce", "--loss", "dice", "--out"];
+    lossgen(home.path()).args(train).arg("whole").assert().success();
+    let results = |run: &str| ["table.csv", "cases.csv"].map(|file| text(&home.path().join(run).join(file)));
+    let mut interrupted = 0;
+    for lines in [1, 3, 5] {
+        let out = format!("killed-{lines}");
+        let journal = home.path().join(&out).join("cells.jsonl");
+        interrupted += usize::from(kill_at(home.path(), &[&train[..], &[&out]].concat(), &journal, lines));
+        let resume = ["train", "--resume", &out, "--threads", "1", "--quiet"];
+        lossgen(home.path()).args(resume).assert().success();
+        assert_eq!(results(&out), results("whole"), "killed after {lines} trainings");
     }
     assert!(interrupted > 0, "no run was killed in its middle");
+    lossgen(home.path()).args(["train", "--resume", "nowhere"]).assert().code(2);
 }
 
 #[test]

@@ -1,0 +1,63 @@
+//! `manifest.ron` of `lossgen train`: what was asked, resolved, so that the same can be continued.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::Config;
+use crate::data::Dataset;
+use crate::fault::{Fault, Result};
+use crate::losses::Loss;
+use crate::notation;
+
+/// A comparison of losses over folds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StudyManifest {
+    /// Version of the program that made the run.
+    pub(super) lossgen: String,
+    /// Kernels that compute it; another set rounds differently.
+    pub(super) kernels: String,
+    /// The resolved configuration.
+    pub(super) config: Config,
+    /// Names and formulas.
+    pub(super) losses: Vec<(String, String)>,
+    /// Ids of the cases.
+    pub(super) cases: Vec<String>,
+    /// Digest of the dataset from which the cases are.
+    pub(super) data_digest: String,
+}
+
+impl StudyManifest {
+    pub(super) fn new(config: &Config, losses: &[Loss], cases: Vec<String>, dataset: &Dataset) -> Self {
+        Self {
+            lossgen: env!("CARGO_PKG_VERSION").to_string(),
+            kernels: crate::nn::kernel_path().name().to_string(),
+            config: config.clone(),
+            losses: losses.iter().map(|loss| (loss.name.clone(), loss.formula.to_string())).collect(),
+            cases,
+            data_digest: dataset.digest.clone(),
+        }
+    }
+
+    /// The manifest of a run.
+    ///
+    /// # Errors
+    /// If there is none, or it is that of a search.
+    pub(super) fn load(run: &Path) -> Result<Self> {
+        let path = run.join("manifest.ron");
+        if !path.is_file() {
+            return Err(Fault::new("not a run of `lossgen train`").file(run).expected("a `manifest.ron` in it"));
+        }
+        notation::load(&path)
+    }
+
+    /// The losses.
+    ///
+    /// # Errors
+    /// If a formula is not one.
+    pub(super) fn losses(&self) -> Result<Vec<Loss>> {
+        let read = |(name, text): &(String, String)| Ok(Loss { name: name.clone(), formula: text.parse()? });
+        self.losses.iter().map(read).collect()
+    }
+}
