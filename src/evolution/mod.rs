@@ -106,6 +106,12 @@ impl Search<'_> {
             None => self.founders(&mut novelty, watch)?,
             Some(parents) => self.breed(parents, &mut novelty),
         };
+        if parents.is_none() && brood.is_empty() {
+            return Err(Fault::new("the grammar yields no loss that passes the gates")
+                .field("search.grammar")
+                .found(format!("`{}`", self.grammar.name))
+                .hint("`lossgen grammar show` prints some of its losses"));
+        }
         let generation = parents.map_or(0, |parents| parents.generation + 1);
         let losses: Vec<&Formula> = brood.iter().map(|unborn| &unborn.formula).collect();
         let open = losses.iter().filter(|loss| !results.contains_key(&(Trial::SharedStart, key(loss)))).count();

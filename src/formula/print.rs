@@ -22,6 +22,10 @@ impl fmt::Display for Formula {
     }
 }
 
+/// A part that is longer is left out: nobody reads it, and ratios nested in ratios, which show an argument twice, would
+/// double it with every level.
+const LONGEST_TEXT: usize = 20_000;
+
 impl Formula {
     /// The formula as people write it; parameters by name.
     pub fn infix(&self) -> String {
@@ -49,7 +53,8 @@ impl Formula {
                 // A negative number binds like a difference.
                 return (constant(gene.value), if gene.value < 0.0 { 1 } else { 9 });
             }
-            (fill(template(word), below, word.notation.level), word.notation.level)
+            let text = fill(template(word), below, word.notation.level);
+            (if text.len() > LONGEST_TEXT { "…".to_string() } else { text }, word.notation.level)
         });
         text
     }
@@ -116,6 +121,13 @@ mod tests {
         assert_eq!(infix("(mean (+ (* 2 fp) fn))"), "mean(2·fp + fn)");
         assert_eq!(infix("(^ (ratio (mean tp) (mean fp)) 0.75)"), "(mean(fp) / (mean(tp) + mean(fp)))^0.75");
         assert_eq!(infix("(- (mean tp) (- 1 (mean fp)))"), "mean(tp) - (1 - mean(fp))");
+    }
+
+    #[test]
+    fn nested_ratios_do_not_explode() {
+        let deep = format!("{}(mean fp){}", "(ratio (mean tp) ".repeat(200), ")".repeat(200));
+        assert!(formula(&deep).infix().len() < 100_000);
+        assert_eq!(formula(&deep).to_string(), deep);
     }
 
     #[test]

@@ -242,8 +242,8 @@ pub static WORDS: &[Word] = &[
     voxel("fn",       Op::Leaf(leaf!(|v| v.q * v.y, -v.p * v.q * v.y)),                   Sides::FOREGROUND, r"\mathrm{FN}", "false negative share, (1 - p) y"),
     voxel("tn",       Op::Leaf(leaf!(|v| v.q * (1.0 - v.y), -v.p * v.q * (1.0 - v.y))),   Sides::BACKGROUND, r"\mathrm{TN}", "true negative share, (1 - p) (1 - y)"),
     voxel("abs_diff", Op::Leaf(leaf!(|v| v.p * (1.0 - v.y) + v.q * v.y, v.p * v.q * (1.0 - 2.0 * v.y))), Sides::BOTH, r"|p - y|", "abs(p - y) for a target of 0 or 1; in between, its expectation"),
-    voxel("ce_fg",    Op::Leaf(leaf!(|v| v.y * v.neg_log_p, -v.y * v.q)),                 Sides::FOREGROUND, r"-y \log p", "cross-entropy of the foreground, -y log p"),
-    voxel("ce_bg",    Op::Leaf(leaf!(|v| (1.0 - v.y) * v.neg_log_q, (1.0 - v.y) * v.p)),  Sides::BACKGROUND, r"-(1 - y) \log(1 - p)", "cross-entropy of the background, -(1 - y) log(1 - p)"),
+    voxel("ce_fg",    Op::Leaf(leaf!(|v| v.y * v.neg_log_p, -v.y * v.q)),                 Sides::FOREGROUND, r"\mathrm{CE}_{\mathrm{fg}}", "cross-entropy of the foreground, -y log p"),
+    voxel("ce_bg",    Op::Leaf(leaf!(|v| (1.0 - v.y) * v.neg_log_q, (1.0 - v.y) * v.p)),  Sides::BACKGROUND, r"\mathrm{CE}_{\mathrm{bg}}", "cross-entropy of the background, -(1 - y) log(1 - p)"),
 
     Word { name: "+",     op: pointwise!(|a, b| a + b, (1.0, 1.0)),  arguments: ANY2, cover: Cover::Union, notation: Notation { infix: "{0} + {1}", latex: "{0} + {1}", level: 1 }, meaning: "sum" },
     Word { name: "-",     op: pointwise!(|a, b| a - b, (1.0, -1.0)), arguments: ANY2, cover: Cover::Union, notation: Notation { infix: "{0} - [1]", latex: "{0} - [1]", level: 1 }, meaning: "difference" },

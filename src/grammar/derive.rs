@@ -44,6 +44,10 @@ impl Grammar {
     pub fn check_loss(&self, formula: &Formula) -> Result<Derivation> {
         let outside =
             || Fault::new(format!("formula is outside the language `{}`", self.name)).field(formula.to_string());
+        // First of all, so that no formula is too deep for the rest.
+        if formula.size() > self.max_size {
+            return Err(outside().expected(format!("at most {} words", self.max_size)).found(formula.size()));
+        }
         let Some(derivation) = self.derive(formula) else {
             let (part, expected) = self.stranger(formula);
             return Err(outside().expected(expected).found(format!("`{part}`")));
@@ -61,9 +65,6 @@ impl Grammar {
                     .expected("a loss that speaks about both sides of the target")
                     .found(cover.unwrap_or_default().name()));
             }
-        }
-        if formula.size() > self.max_size {
-            return Err(outside().expected(format!("at most {} words", self.max_size)).found(formula.size()));
         }
         Ok(derivation)
     }
