@@ -85,11 +85,15 @@ mod tests {
     #[test]
     fn a_no_leaves_the_rest_out() {
         let stop = AtomicBool::new(false);
-        let mut count = 0;
-        run(100, 1, &stop, |job| job, &mut |_, _| {
-            count += 1;
-            count < 3
-        });
-        assert!(count < 100 && stop.load(Ordering::SeqCst));
+        // A job ends after the results of all earlier ones have been seen, or the worker would be done with all of them
+        // before the first is looked at.
+        let seen = AtomicUsize::new(0);
+        let work = |job| {
+            while seen.load(Ordering::SeqCst) < job {
+                std::thread::yield_now();
+            }
+        };
+        run(100, 1, &stop, work, &mut |_, _| seen.fetch_add(1, Ordering::SeqCst) < 2);
+        assert!((3..=5).contains(&seen.load(Ordering::SeqCst)) && stop.load(Ordering::SeqCst));
     }
 }
