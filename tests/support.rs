@@ -46,7 +46,7 @@ impl Batch {
     }
 
     pub(crate) fn with<'a, T: Sample>(&self, logits: &'a [T], targets: &'a [T]) -> Inputs<'a, T> {
-        Inputs { samples: self.samples, classes: self.classes, logits, targets, progress: self.progress }
+        Inputs { progress: self.progress, ..Inputs::new(self.samples, self.classes, logits, targets) }
     }
 }
 

@@ -10,7 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rng",       &[]),
     ("notation",  &["fault"]),
     ("run",       &["fault"]),
-    ("formula",   &["fault"]),
+    ("formula",   &["fault", "volume"]),
     ("grammar",   &["fault", "formula", "notation"]),
     ("losses",    &["fault", "formula"]),
     ("evolution", &["fault", "formula", "grammar", "losses", "notation", "rng", "run"]),

@@ -24,6 +24,8 @@ pub struct Batch {
     pub image: Vec<f32>,
     /// Foreground classes: the second axis of `target`.
     pub classes: usize,
+    /// Distance of voxel centres along depth, height and width in mm, one for each patch.
+    pub spacing: Vec<[f64; 3]>,
     /// Membership in each class, 0 to 1 (in between only with MixUp): patches, classes, depth, height, width.
     pub target: Vec<f32>,
 }
@@ -85,8 +87,11 @@ impl PatchSampler {
         let classes = cases[0].classes();
         let mut image = Vec::with_capacity(self.batch * voxels);
         let mut target = vec![0.0; self.batch * classes * voxels];
+        let mut spacing = Vec::with_capacity(self.batch);
         for membership in target.chunks_exact_mut(classes * voxels) {
-            let (intensities, labels) = self.one(&cases[rng.random_range(0..cases.len())], augment, rng);
+            let case = &cases[rng.random_range(0..cases.len())];
+            let (intensities, labels) = self.one(case, augment, rng);
+            spacing.push(case.image.grid.spacing);
             image.extend(intensities);
             for (voxel, class) in labels.into_iter().enumerate().filter(|(_, class)| *class > 0) {
                 membership[(usize::from(class) - 1) * voxels + voxel] = 1.0;
@@ -98,7 +103,7 @@ impl PatchSampler {
             mixup::apply(&mut target, classes * voxels, mix);
         }
         let [depth, height, width] = self.patch;
-        Batch { shape: [self.batch, 1, depth, height, width], image, classes, target }
+        Batch { shape: [self.batch, 1, depth, height, width], image, classes, spacing, target }
     }
 
     /// One patch: intensities and classes.

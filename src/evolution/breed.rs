@@ -23,12 +23,13 @@ pub(super) struct Unborn {
 }
 
 impl Search<'_> {
-    /// The catalog as far as it is in the language, then random losses.
+    /// The catalog as far as it is in the language and there are places for it, then random losses.
     pub(super) fn founders(&self, novelty: &mut Novelty, watch: Watch<'_>) -> Result<Vec<Unborn>> {
         let mut brood = Vec::new();
         for entry in CATALOG {
             let formula = entry.formula().canonical();
             let skipped = match self.grammar.check_loss(&formula) {
+                _ if brood.len() >= self.config.founders => Some("the places for founders are taken".to_string()),
                 Err(fault) => Some(fault.to_string().replace("\n  ", "; ")),
                 Ok(_) if !novelty.admit(&formula) => Some("behaves like another founder".to_string()),
                 Ok(_) => None,

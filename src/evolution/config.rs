@@ -10,6 +10,8 @@ use crate::fault::{Fault, Result};
 pub struct SearchConfig {
     /// Individuals per generation.
     pub population: usize,
+    /// Most losses of the catalog, in its order, in the first population; the rest of it is random.
+    pub founders: usize,
     /// Generations after the first population.
     pub generations: usize,
     /// Individuals that a tournament draws.
@@ -35,6 +37,7 @@ impl Default for SearchConfig {
     fn default() -> Self {
         Self {
             population: 14,
+            founders: 12,
             generations: 5,
             tournament: 3,
             elites: 2,

@@ -101,8 +101,9 @@ mod tests {
             let twins = directions[..i].iter().filter(|(_, earlier)| distance(direction, earlier) < SAME);
             alike.extend(twins.map(|(earlier, _)| (*earlier, *name)));
         }
-        // Effectiveness at its start value is Dice; so it should be.
-        assert_eq!(alike, [("dice", "effectiveness")]);
+        // Effectiveness at its start value is Dice, and so is generalised Dice of a single class; so they should be.
+        let dice = [("dice", "generalised_dice"), ("dice", "effectiveness"), ("generalised_dice", "effectiveness")];
+        assert_eq!(alike, dice);
     }
 
     #[test]

@@ -84,13 +84,7 @@ const RECIPES: [Recipe; 9] = [
 pub fn answers(plan: &Plan, probes: &[Probe]) -> Vec<Answer> {
     let answer = |probe: &Probe| {
         let mut slopes = vec![0.0; probe.logits.len()];
-        let inputs = Inputs {
-            samples: SAMPLES,
-            classes: 1,
-            logits: &probe.logits,
-            targets: &probe.targets,
-            progress: probe.progress,
-        };
+        let inputs = Inputs { progress: probe.progress, ..Inputs::new(SAMPLES, 1, &probe.logits, &probe.targets) };
         let value = gradient(plan, &inputs, &mut slopes);
         Answer { value, gradient: slopes }
     };

@@ -15,12 +15,13 @@
 pub mod canonical;
 pub mod eval;
 pub mod fingerprint;
-mod inputs;
 pub mod kernel;
+pub mod maps;
 mod parse;
 pub mod plan;
 mod print;
 pub mod word;
+pub mod words;
 
 use std::ops::Range;
 
@@ -195,6 +196,7 @@ impl Formula {
                 let fits = match demand {
                     Argument::Any => true,
                     Argument::Number => ranks[argument] == Rank::Number,
+                    Argument::Region => ranks[argument] <= Rank::Region,
                     Argument::Voxel => ranks[argument] == Rank::Voxel,
                 };
                 (!fits).then_some((argument, *demand, ranks[argument]))
@@ -206,10 +208,10 @@ impl Formula {
 /// The rank of a node from the ranks of its arguments.
 fn rank_of(gene: &Gene, below: &[Rank]) -> Rank {
     match gene.word.word().op {
-        Op::Number | Op::Parameter { .. } | Op::Progress => Rank::Number,
-        Op::Leaf(_) => Rank::Voxel,
+        Op::Number | Op::Parameter { .. } | Op::Progress | Op::Classes => Rank::Number,
+        Op::Leaf(_) | Op::Map(_) => Rank::Voxel,
         Op::Pointwise(_) => below.iter().copied().max().unwrap_or(Rank::Number),
-        Op::Reduce(_) => Rank::Region,
+        Op::Reduce(_) | Op::OverClasses(_) | Op::Class | Op::VolumeWeight => Rank::Region,
     }
 }
 

@@ -92,6 +92,7 @@ fn check(formula: &Formula, spans: &[Range<usize>], text: &str) -> Result<()> {
         let expected = match demand {
             Argument::Any => "anything",
             Argument::Number => "a number",
+            Argument::Region => "at most one value per sample and class, such as `(mean tp)`",
             Argument::Voxel => "one value per voxel, such as `tp`",
         };
         let found = match found {

@@ -187,21 +187,18 @@ impl<'a> Matcher<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::losses::catalog::CATALOG;
+    use crate::losses::catalog::{CATALOG, Entry};
 
     fn formula(text: &str) -> Formula {
         text.parse().unwrap()
     }
 
     #[test]
-    fn every_loss_of_the_catalog_is_in_the_language() {
+    fn every_loss_of_the_catalog_but_those_of_distances_and_volumes_is_in_the_language() {
         let grammar = Grammar::polarity();
-        for entry in CATALOG {
-            let loss = entry.formula().canonical();
-            if let Err(fault) = grammar.check_loss(&loss) {
-                panic!("{}: {fault}", entry.name);
-            }
-        }
+        let outside = |entry: &&Entry| grammar.check_loss(&entry.formula().canonical()).is_err();
+        let names: Vec<&str> = CATALOG.iter().filter(outside).map(|entry| entry.name).collect();
+        assert_eq!(names, ["generalised_dice", "boundary", "hausdorff", "log_hausdorff"]);
     }
 
     #[test]

@@ -9,10 +9,15 @@
 //! ```
 
 pub mod catalog;
+pub mod deep_supervision;
+pub mod form;
+mod terms;
 
 use crate::fault::{Fault, Result, did_you_mean};
 use crate::formula::Formula;
-use crate::formula::word::{Op, WordId};
+use crate::formula::word::Op;
+use catalog::Entry;
+use form::{Classes, Form};
 
 /// A loss and what to call it.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,14 +28,25 @@ pub struct Loss {
     pub formula: Formula,
 }
 
-/// The loss that a person typed: `dice`, `focal(gamma=3)` or `(mean (+ ce_fg ce_bg))`.
+/// The loss that a person typed, for foreground classes with a sigmoid each: `dice`, `focal(gamma=3)` or
+/// `(mean (+ ce_fg ce_bg))`.
 ///
 /// # Errors
 /// If the name is not in the catalog, a parameter is not one of the loss or out of its range, or the formula is not one.
 pub fn named(typed: &str) -> Result<Loss> {
+    named_for(typed, Classes::Foreground)
+}
+
+/// The loss that a person typed, in the form for these classes. In a formula, names of the catalog stand for their losses:
+/// `(+ (* (- 1 t) dice) (* t boundary))`.
+///
+/// # Errors
+/// As [`named`].
+pub fn named_for(typed: &str, classes: Classes) -> Result<Loss> {
     let typed = typed.trim();
+    let form = Form { classes, ..Form::default() };
     if typed.starts_with('(') {
-        return Ok(Loss { name: typed.to_string(), formula: typed.parse()? });
+        return Ok(Loss { name: typed.to_string(), formula: expanded(typed, &form).parse()? });
     }
     let (name, settings) = match typed.split_once('(') {
         None => (typed, ""),
@@ -47,39 +63,81 @@ pub fn named(typed: &str) -> Result<Loss> {
             None => fault.hint(format!("the catalog has {}", catalog::names().collect::<Vec<_>>().join(", "))),
         });
     };
-    let mut formula = entry.formula();
-    for setting in settings.split(',').map(str::trim).filter(|s| !s.is_empty()) {
-        formula = set(&formula, name, setting)?;
-    }
-    Ok(Loss { name: typed.to_string(), formula })
+    Ok(Loss { name: typed.to_string(), formula: set_all(entry, form, settings)? })
 }
 
-/// Sets one `parameter=value`.
-fn set(formula: &Formula, loss: &str, setting: &str) -> Result<Formula> {
-    let known: Vec<&str> = formula.parameters().iter().map(|(name, _)| *name).collect();
-    let listed = || if known.is_empty() { "none".to_string() } else { known.join(", ") };
-    let Some((name, value)) = setting.split_once('=').map(|(name, value)| (name.trim(), value.trim())) else {
-        return Err(Fault::new(format!("parameter of `{loss}` without a value"))
-            .expected("`name=value`")
-            .found(format!("`{setting}`"))
-            .hint(format!("the parameters of `{loss}` are {}", listed())));
+/// A formula with the names of the catalog replaced by what they stand for.
+fn expanded(text: &str, form: &Form) -> String {
+    let mut out = String::new();
+    for token in text.split_inclusive(|c: char| c.is_whitespace() || "()".contains(c)) {
+        let name = token.trim_end_matches(|c: char| c.is_whitespace() || "()".contains(c));
+        match catalog::find(name) {
+            Some(entry) => out.push_str(&entry.formula_in(form).to_string()),
+            None => out.push_str(name),
+        }
+        out.push_str(&token[name.len()..]);
+    }
+    out
+}
+
+/// The formula of an entry with `a=1, b=[1, 2]` set: switches first, because they decide which parameters there are.
+fn set_all(entry: &Entry, mut form: Form, settings: &str) -> Result<Formula> {
+    let mut numbers = Vec::new();
+    for setting in separated(settings) {
+        let Some((name, value)) = setting.split_once('=').map(|(name, value)| (name.trim(), value.trim())) else {
+            return Err(Fault::new(format!("parameter of `{}` without a value", entry.name))
+                .expected("`name=value`")
+                .found(format!("`{setting}`"))
+                .hint(format!("`{}` takes {}", entry.name, choices(entry, &form).join(", "))));
+        };
+        let switch = entry.switches.iter().any(|switch| switch.name == name);
+        if !switch || !form.set(name, value)? {
+            numbers.push((name, value));
+        }
+    }
+    form.check_weights()?;
+    let start = entry.formula_in(&form);
+    numbers.into_iter().try_fold(start, |formula, (name, value)| set(&formula, entry, &form, name, value))
+}
+
+/// The settings between commas that stand outside of brackets.
+fn separated(settings: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let outside = |c: char| {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        c == ',' && depth == 0
     };
+    settings.split(outside).map(str::trim).filter(|setting| !setting.is_empty()).collect()
+}
+
+/// What can be set.
+fn choices(entry: &Entry, form: &Form) -> Vec<&'static str> {
+    let switches = entry.switches.iter().map(|switch| switch.name);
+    let parameters = entry.formula_in(form).parameters().into_iter().map(|(name, _)| name);
+    parameters.filter(|name| !entry.switches.iter().any(|switch| switch.name == *name)).chain(switches).collect()
+}
+
+/// Sets one number.
+fn set(formula: &Formula, entry: &Entry, form: &Form, name: &str, value: &str) -> Result<Formula> {
+    let known = choices(entry, form);
     let Some(node) = formula.genes().iter().position(|gene| gene.word.word().name == name) else {
-        let fault =
-            Fault::new(format!("`{loss}` has no parameter `{name}`")).hint(format!("its parameters are {}", listed()));
+        let fault = Fault::new(format!("`{}` has no parameter `{name}`", entry.name))
+            .hint(format!("its parameters are {}", known.join(", ")));
         return Err(match did_you_mean(name, known.iter().copied()) {
             Some(close) => fault.hint(format!("did you mean `{close}`?")),
             None => fault,
         });
     };
-    let word: WordId = formula.genes()[node].word;
-    let Op::Parameter { low, high, .. } = word.word().op else {
-        return Err(Fault::new(format!("`{name}` is a word of the formula, not a parameter"))
-            .hint(format!("the parameters of `{loss}` are {}", listed())));
+    let Op::Parameter { low, high, .. } = formula.genes()[node].word.word().op else {
+        return Err(Fault::new(format!("`{name}` is a word of the formula, not a parameter")).hint(format!(
+            "the parameters of `{}` are {}",
+            entry.name,
+            known.join(", ")
+        )));
     };
     match value.parse::<f64>() {
         Ok(number) if (low..=high).contains(&number) => Ok(formula.with_constant(node, number)),
-        _ => Err(Fault::new(format!("parameter of `{loss}` out of range"))
+        _ => Err(Fault::new(format!("parameter of `{}` out of range", entry.name))
             .field(name)
             .expected(format!("a number from {low} to {high}"))
             .found(format!("`{value}`"))),
@@ -107,5 +165,34 @@ mod tests {
         assert!(named("focal(gamma=2").unwrap_err().to_string().contains("never closed"));
         assert!(named("dice(tp=2)").unwrap_err().to_string().contains("not a parameter"));
         assert!(named("").is_err());
+    }
+
+    #[test]
+    fn switches_choose_the_formula_and_numbers_fill_it() {
+        let text = |typed: &str, classes| named_for(typed, classes).unwrap().formula.to_string();
+        assert!(text("dice(batch=true)", Classes::Foreground).contains("sum_batch"));
+        assert_eq!(text("boundary(spacing=true)", Classes::Foreground), "(mean (* p signed_distance_mm))");
+        assert!(text("ce(label_smoothing=0.2)", Classes::Foreground).contains("label_smoothing=0.2"));
+        assert!(text("dice(background=true)", Classes::Softmax(3)).starts_with("(mean_classes background=1 "));
+        let weighted = text("dice(class_weights=[0.5, 2], smooth_nr=1)", Classes::Softmax(3));
+        assert!(weighted.contains("(* 0.5 (class 1))") && weighted.contains("smooth_nr=1"), "{weighted}");
+    }
+
+    #[test]
+    fn names_stand_for_losses_in_formulas() {
+        let blend = named("(+ (* (- 1 t) ce) (* t boundary))").unwrap();
+        assert_eq!(
+            blend.formula.to_string(),
+            "(+ (* (- 1 t) (mean (+ ce_fg ce_bg))) (* t (mean (* p signed_distance))))"
+        );
+    }
+
+    #[test]
+    fn wrong_switches_are_named() {
+        let wrong = |typed: &str| named_for(typed, Classes::Softmax(3)).unwrap_err().to_string();
+        assert!(wrong("dice(batch=maybe)").contains("true or false"));
+        assert!(wrong("dice(class_weights=[1])").contains("class weights"));
+        assert!(wrong("dice(class_weights=1)").contains("list of class weights"));
+        assert!(wrong("ce(squared=true)").contains("no parameter"));
     }
 }

@@ -74,12 +74,12 @@ pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f6
 
         let outputs = floats(logits.clone());
         let mut slopes = vec![0f32; outputs.len()];
+        let [samples, classes, depth, height, width] = target_shape;
         let inputs = Inputs {
-            samples: target_shape[0],
-            classes: target_shape[1],
-            logits: &outputs,
-            targets: &batch.target,
             progress: recipe.progress(step),
+            shape: [depth, height, width],
+            spacing: &batch.spacing,
+            ..Inputs::new(samples, classes, &outputs, &batch.target)
         };
         let loss = gradient(&plan, &inputs, &mut slopes);
         if !loss.is_finite() || slopes.iter().any(|slope| !slope.is_finite()) {

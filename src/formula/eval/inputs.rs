@@ -1,0 +1,235 @@
+//! What a loss is computed from: logits, targets, progress, geometry; and what every formula may ask of a voxel, computed
+//! once for all passes.
+
+use rayon::prelude::*;
+
+use crate::formula::kernel::Block;
+use crate::formula::maps::Map;
+use crate::formula::plan::Plan;
+use crate::formula::word::Op;
+
+/// Voxels per unit of parallel work.
+pub(super) const CHUNK: usize = 8192;
+
+/// A number type in which logits, targets and gradients are stored; arithmetic is in `f64` throughout.
+pub trait Sample: Copy + Send + Sync + Into<f64> {
+    /// Rounds to the storage type.
+    fn round(value: f64) -> Self;
+}
+
+impl Sample for f32 {
+    fn round(value: f64) -> Self {
+        value as Self
+    }
+}
+
+impl Sample for f64 {
+    fn round(value: f64) -> Self {
+        value
+    }
+}
+
+/// How logits become probabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activation {
+    /// Every class on its own.
+    #[default]
+    Sigmoid,
+    /// The classes of a voxel sum to 1.
+    Softmax,
+}
+
+/// What a loss is computed from. Arrays are `[samples, classes, voxels]`, the last axis contiguous.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a, T> {
+    /// Number of samples in the batch.
+    pub samples: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// Logits.
+    pub logits: &'a [T],
+    /// Targets in [0, 1].
+    pub targets: &'a [T],
+    /// Training progress in [0, 1].
+    pub progress: f64,
+    /// Depth, height and width; their product is the number of voxels.
+    pub shape: [usize; 3],
+    /// Distance of voxel centres along depth, height and width in mm, one for each sample; 1 mm where it is missing.
+    pub spacing: &'a [[f64; 3]],
+    /// How logits become probabilities.
+    pub activation: Activation,
+    /// Whether class 0 is the background.
+    pub background: bool,
+    /// Which voxels count, `[samples, voxels]`: the others leave every sum and every count.
+    pub mask: Option<&'a [bool]>,
+}
+
+impl<'a, T> Inputs<'a, T> {
+    /// Every class with a sigmoid of its own, voxels in a row 1 mm apart, at the first step of a training.
+    ///
+    /// # Panics
+    /// If the samples and classes do not divide the logits.
+    pub fn new(samples: usize, classes: usize, logits: &'a [T], targets: &'a [T]) -> Self {
+        let regions = samples * classes;
+        assert!(regions > 0 && logits.len().is_multiple_of(regions), "regions do not divide the voxels");
+        Self {
+            samples,
+            classes,
+            logits,
+            targets,
+            progress: 0.0,
+            shape: [1, 1, logits.len() / regions],
+            spacing: &[],
+            activation: Activation::Sigmoid,
+            background: false,
+            mask: None,
+        }
+    }
+
+    /// Voxels of one sample and class.
+    pub(crate) fn voxels(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Columns of all voxels of a batch; the logarithms are empty if the plan needs none.
+pub(super) struct Leaves {
+    p: Vec<f64>,
+    q: Vec<f64>,
+    y: Vec<f64>,
+    neg_log_p: Vec<f64>,
+    neg_log_q: Vec<f64>,
+    maps: Vec<(Map, Vec<f64>)>,
+}
+
+impl Leaves {
+    pub(super) fn new<T: Sample>(plan: &Plan, inputs: &Inputs<'_, T>) -> Self {
+        // The logarithms cost more than the rest, and most region losses need none.
+        let logs = plan
+            .steps
+            .iter()
+            .any(|step| matches!(step.word.word().name, "ce_fg" | "ce_bg" | "neg_log_p" | "neg_log_q"));
+        let n = inputs.logits.len();
+        let rest = if logs { n } else { 0 };
+        let mut leaves = Self {
+            p: vec![0.0; n],
+            q: vec![0.0; n],
+            y: inputs.targets.iter().map(|y| (*y).into()).collect(),
+            neg_log_p: vec![0.0; rest],
+            neg_log_q: vec![0.0; rest],
+            maps: Vec::new(),
+        };
+        match inputs.activation {
+            Activation::Sigmoid => leaves.sigmoid(inputs),
+            Activation::Softmax => leaves.softmax(inputs),
+        }
+        for step in &plan.steps {
+            if let Op::Map(map) = step.word.word().op {
+                leaves.maps.push((map, map.compute(inputs, &leaves.p)));
+            }
+        }
+        leaves
+    }
+
+    fn sigmoid<T: Sample>(&mut self, inputs: &Inputs<'_, T>) {
+        let outputs = self.p.par_chunks_mut(CHUNK).zip(self.q.par_chunks_mut(CHUNK));
+        outputs.zip(inputs.logits.par_chunks(CHUNK)).for_each(|((p, q), logits)| {
+            for ((p, q), z) in p.iter_mut().zip(q).zip(logits) {
+                let z: f64 = (*z).into();
+                let small = (-z.abs()).exp();
+                let (near, far) = (1.0 / (1.0 + small), small / (1.0 + small));
+                (*p, *q) = if z >= 0.0 { (near, far) } else { (far, near) };
+            }
+        });
+        let outputs = self.neg_log_p.par_chunks_mut(CHUNK).zip(self.neg_log_q.par_chunks_mut(CHUNK));
+        outputs.zip(inputs.logits.par_chunks(CHUNK)).for_each(|((log_p, log_q), logits)| {
+            for ((log_p, log_q), z) in log_p.iter_mut().zip(log_q).zip(logits) {
+                let z: f64 = (*z).into();
+                let rest = (-z.abs()).exp().ln_1p();
+                (*log_p, *log_q) = ((-z).max(0.0) + rest, z.max(0.0) + rest);
+            }
+        });
+    }
+
+    /// q = 1 - p is the sum of the other classes, so that neither loses digits near its end of the scale.
+    fn softmax<T: Sample>(&mut self, inputs: &Inputs<'_, T>) {
+        let (voxels, classes) = (inputs.voxels(), inputs.classes);
+        let mut z = vec![0.0f64; classes];
+        for sample in 0..inputs.samples {
+            for voxel in 0..voxels {
+                let at = |class: usize| (sample * classes + class) * voxels + voxel;
+                for (class, z) in z.iter_mut().enumerate() {
+                    *z = inputs.logits[at(class)].into();
+                }
+                let sum = log_sum_exp(z.iter().copied());
+                for class in 0..classes {
+                    let others = z.iter().enumerate().filter(|(other, _)| *other != class).map(|(_, z)| *z);
+                    let others = log_sum_exp(others);
+                    self.p[at(class)] = (z[class] - sum).exp();
+                    self.q[at(class)] = (others - sum).exp();
+                    if !self.neg_log_p.is_empty() {
+                        self.neg_log_p[at(class)] = softplus(others - z[class]);
+                        self.neg_log_q[at(class)] = softplus(z[class] - others);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn block(&self, start: usize, length: usize) -> Block<'_> {
+        let range = start..start + length;
+        // Without logarithms any slice will do: no kernel of the plan reads it.
+        let (log_p, log_q) =
+            if self.neg_log_p.is_empty() { (&self.p, &self.p) } else { (&self.neg_log_p, &self.neg_log_q) };
+        Block {
+            p: &self.p[range.clone()],
+            q: &self.q[range.clone()],
+            y: &self.y[range.clone()],
+            neg_log_p: &log_p[range.clone()],
+            neg_log_q: &log_q[range],
+        }
+    }
+
+    /// A distance map of the plan.
+    pub(super) fn map(&self, wanted: Map, start: usize, length: usize) -> &[f64] {
+        let found = self.maps.iter().find(|(map, _)| *map == wanted);
+        &found.expect("every map of the plan is computed").1[start..start + length]
+    }
+
+    /// Voxels of the target of one sample and class that count.
+    pub(super) fn target_volume(&self, start: usize, length: usize, counts: impl Fn(usize) -> bool) -> f64 {
+        self.y[start..start + length].iter().enumerate().filter(|(voxel, _)| counts(*voxel)).map(|(_, y)| y).sum()
+    }
+
+    /// From dL/dlogit as if every class had a sigmoid of its own to dL/dlogit of a softmax. With h the former,
+    /// dL/dz_k = h_k - sum over the other classes c of h_c p_k / q_c, in which no large numbers cancel: q_c holds p_k.
+    pub(super) fn couple(&self, by_logit: &mut [f64], classes: usize, voxels: usize) {
+        let mut own = vec![0.0; classes];
+        for sample in by_logit.chunks_exact_mut(classes * voxels).enumerate() {
+            let (sample, slopes) = sample;
+            let start = sample * classes * voxels;
+            for voxel in 0..voxels {
+                for (class, own) in own.iter_mut().enumerate() {
+                    *own = slopes[class * voxels + voxel];
+                }
+                for class in 0..classes {
+                    let p = self.p[start + class * voxels + voxel];
+                    let others = (0..classes).filter(|other| *other != class);
+                    let share = |other: usize| p / self.q[start + other * voxels + voxel].max(f64::MIN_POSITIVE);
+                    slopes[class * voxels + voxel] -= others.map(|other| own[other] * share(other)).sum::<f64>();
+                }
+            }
+        }
+    }
+}
+
+/// log(sum exp z); -inf of nothing.
+fn log_sum_exp(z: impl Iterator<Item = f64> + Clone) -> f64 {
+    let largest = z.clone().fold(f64::NEG_INFINITY, f64::max);
+    if largest.is_infinite() { largest } else { largest + z.map(|z| (z - largest).exp()).sum::<f64>().ln() }
+}
+
+/// log(1 + exp x).
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
