@@ -8,6 +8,8 @@ use super::Common;
 use crate::data::{Dataset, Phantom, Preprocess};
 use crate::evolution::SearchConfig;
 use crate::fault::{Fault, Result};
+use crate::formula::eval::Activation;
+use crate::losses::form::{Classes, Form};
 use crate::nn::UNet3dConfig;
 use crate::notation;
 use crate::training::Recipe;
@@ -71,11 +73,13 @@ pub(super) struct Network {
     pub(super) width: usize,
     /// Levels, each at half the resolution of the one above.
     pub(super) levels: usize,
+    /// How outputs become probabilities; with a softmax the background has an output of its own.
+    pub(super) activation: Activation,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { width: 8, levels: 3 }
+        Self { width: 8, levels: 3, activation: Activation::Sigmoid }
     }
 }
 
@@ -170,9 +174,20 @@ impl Config {
         }
     }
 
-    /// The network for a number of classes.
+    /// The network for a number of foreground classes.
     pub(super) fn unet(&self, classes: usize) -> UNet3dConfig {
-        UNet3dConfig { in_channels: 1, out_channels: classes, width: self.network.width, levels: self.network.levels }
+        let background = usize::from(self.network.activation == Activation::Softmax);
+        let out_channels = classes + background;
+        UNet3dConfig { in_channels: 1, out_channels, width: self.network.width, levels: self.network.levels }
+    }
+
+    /// The form of losses for a number of foreground classes.
+    pub(super) fn form(&self, classes: usize) -> Form {
+        let classes = match self.network.activation {
+            Activation::Sigmoid => Classes::Foreground,
+            Activation::Softmax => Classes::Softmax(classes + 1),
+        };
+        Form { classes, ..Form::default() }
     }
 }
 

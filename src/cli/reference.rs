@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::evolution::{Individual, Population, newest_generation};
 use crate::fault::{Fault, Result};
+use crate::losses::form::Form;
 use crate::losses::{self, Loss};
 
 /// A loss, and the run in which it was found.
@@ -18,8 +19,16 @@ pub(super) struct Found {
 /// # Errors
 /// If there is no such loss, run, population or individual.
 pub(super) fn find(typed: &str) -> Result<Found> {
+    find_in(typed, Form::default())
+}
+
+/// The same, where a loss of the catalog is wanted in a form.
+///
+/// # Errors
+/// As [`find`].
+pub(super) fn find_in(typed: &str, form: Form) -> Result<Found> {
     if typed.trim_start().starts_with('(') {
-        return Ok(Found { loss: losses::named(typed)?, run: None });
+        return Ok(Found { loss: losses::named_in(typed, form)?, run: None });
     }
     if let Some((place, id)) = typed.rsplit_once('#') {
         let population = population(Path::new(place))?;
@@ -37,7 +46,7 @@ pub(super) fn find(typed: &str) -> Result<Found> {
         let best = population.best().ok_or_else(|| Fault::new("no individual of the run has trained").file(run))?;
         return Ok(Found { loss: called(typed, best), run: run_of(run) });
     }
-    Ok(Found { loss: losses::named(typed)?, run: None })
+    Ok(Found { loss: losses::named_in(typed, form)?, run: None })
 }
 
 fn called(typed: &str, individual: &Individual) -> Loss {

@@ -16,6 +16,7 @@ use crate::data::folds;
 use crate::data::{Case, Dataset};
 use crate::fault::{Fault, Result};
 use crate::losses::Loss;
+use crate::losses::form::Form;
 use crate::notation;
 use crate::run::RunDir;
 use crate::training::crossval::Study;
@@ -82,14 +83,19 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
 }
 
 fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> {
-    let found: Vec<Found> = arguments.losses.iter().map(|typed| reference::find(typed)).collect::<Result<_>>()?;
+    let find = |form: &Form| -> Result<Vec<Found>> {
+        arguments.losses.iter().map(|typed| reference::find_in(typed, form.clone())).collect()
+    };
+    // Mistyped losses are told before volumes are read; what the classes are is only known then.
+    let found = find(&Form::default())?;
     let search = the_run(arguments, &found)?;
     let manifest = search.as_deref().map(Manifest::load).transpose()?;
     let config = configure(arguments, manifest.as_ref(), common)?;
-    let losses: Vec<Loss> = found.into_iter().map(|found| found.loss).collect();
 
     term.say("reading cases ...");
     let dataset = config.dataset()?;
+    let found = find(&config.form(dataset.classes.len()))?;
+    let losses: Vec<Loss> = found.into_iter().map(|found| found.loss).collect();
     let cases = unseen(&dataset, manifest.as_ref())?;
     let ids: Vec<String> = cases.iter().map(|case| case.id.clone()).collect();
     // Whatever can be wrong is looked at before anything is made.

@@ -10,6 +10,7 @@ pub mod folds;
 mod header;
 pub mod layout;
 pub mod nifti;
+pub mod npy;
 pub mod patches;
 pub mod phantom;
 pub mod preprocess;

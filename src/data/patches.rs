@@ -30,12 +30,15 @@ pub struct Batch {
     pub target: Vec<f32>,
 }
 
-impl Batch {
-    /// Shape of `target`.
-    pub fn target_shape(&self) -> [usize; 5] {
-        let [patches, _, depth, height, width] = self.shape;
-        [patches, self.classes, depth, height, width]
+/// A target `[patches, classes, voxels]` with the background as class 0: what the foreground classes leave of 1.
+pub fn with_background(target: &[f32], classes: usize, voxels: usize) -> Vec<f32> {
+    let mut whole = Vec::with_capacity(target.len() / classes * (classes + 1));
+    for foreground in target.chunks_exact(classes * voxels) {
+        let rest = |voxel| 1.0 - foreground[voxel..].iter().step_by(voxels).sum::<f32>();
+        whole.extend((0..voxels).map(rest));
+        whole.extend_from_slice(foreground);
     }
+    whole
 }
 
 /// How patches are chosen.
@@ -213,7 +216,7 @@ mod tests {
         let batch = sampler.batch(&cases, &augment, &mut rng(4));
         assert_eq!(batch, sampler.batch(&cases, &augment, &mut rng(4)));
         assert_ne!(batch, sampler.batch(&cases, &augment, &mut rng(5)));
-        assert_eq!((batch.shape, batch.target_shape()), ([3, 1, 8, 8, 6], [3, 2, 8, 8, 6]));
+        assert_eq!((batch.shape, batch.target.len()), ([3, 1, 8, 8, 6], 3 * 2 * 8 * 8 * 6));
         assert_eq!((batch.image.len(), batch.target.len()), (3 * 384, 3 * 2 * 384));
         assert!(batch.target.iter().all(|y| (0.0..=1.0).contains(y)));
     }
@@ -273,5 +276,13 @@ mod tests {
         assert!(PatchSampler { batch: 0, ..plain }.validate().is_err());
         assert!(PatchSampler { patch: [usize::MAX; 3], ..plain }.validate().is_err());
         assert!(PatchSampler { foreground_share: f64::NAN, ..plain }.validate().is_err());
+    }
+
+    #[test]
+    fn the_background_is_what_the_classes_leave() {
+        // Two patches, two classes, two voxels.
+        let target = [1.0, 0.0, 0.0, 0.25, 0.0, 0.0, 0.0, 1.0];
+        let whole = with_background(&target, 2, 2);
+        assert_eq!(whole, [0.0, 0.75, 1.0, 0.0, 0.0, 0.25, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     }
 }

@@ -1,7 +1,7 @@
 //! The canonical form: one text for formulas that differ only in the order of operands, in neutral elements, in how
 //! their constants are written, or in the names of their parameters.
 //!
-//! Only laws that hold for the protected forms are here: `x ^ 1` is not `x`, because powers have a floor. Whatever
+//! Only laws that hold for the protected forms are here: `x ^ 1` is not `x`, because a base is at least 0. Whatever
 //! these laws miss, the [fingerprint](super::fingerprint) finds.
 
 use super::word::{Op, WordId};

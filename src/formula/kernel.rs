@@ -95,22 +95,27 @@ macro_rules! pointwise {
 
 pub(super) use {leaf, pointwise};
 
-/// The smallest base of a power. Below it the slope of a power under 1 is without bound and a rounding error under zero
+/// The smallest base of a power below 1. Below it the slope is without bound and a rounding error under zero
 /// has no power at all; every reference implementation that lacks the floor returns NaN on a perfect prediction.
 pub const POWER_FLOOR: f64 = 1e-7;
 
-/// max(a, 1e-7) ^ b for an exponent b that is one number for the whole block.
+/// Powers from 1 on need no floor but 0, and a focal loss would be wrong with one.
+const fn floor(exponent: f64) -> f64 {
+    if exponent >= 1.0 { 0.0 } else { POWER_FLOOR }
+}
+
+/// max(a, floor) ^ b for an exponent b that is one number for the whole block.
 pub const fn power() -> BinaryKernel {
     Kernel {
         value: |base, exponent, out| {
             let raise = exponent.first().copied().unwrap_or(1.0);
-            write_power(base, raise, out);
+            write_power(base, raise, floor(raise), out);
         },
         slope: |base, exponent, by_base, by_exponent| {
             let raise = exponent.first().copied().unwrap_or(1.0);
-            write_power(base, raise - 1.0, by_base);
+            write_power(base, raise - 1.0, floor(raise), by_base);
             for (slope, x) in by_base.iter_mut().zip(base) {
-                *slope = if *x > POWER_FLOOR { raise * *slope } else { 0.0 };
+                *slope = if *x > floor(raise) { raise * *slope } else { 0.0 };
             }
             // Exponents are numbers, and no gradient flows into numbers.
             by_exponent.fill(0.0);
@@ -119,10 +124,10 @@ pub const fn power() -> BinaryKernel {
 }
 
 /// The exponents that people use need no logarithm.
-fn write_power(base: &[f64], exponent: f64, out: &mut [f64]) {
+fn write_power(base: &[f64], exponent: f64, floor: f64, out: &mut [f64]) {
     let each = |out: &mut [f64], f: fn(f64) -> f64| {
         for (out, x) in out.iter_mut().zip(base) {
-            *out = f(x.max(POWER_FLOOR));
+            *out = f(x.max(floor));
         }
     };
     match exponent {
@@ -132,7 +137,7 @@ fn write_power(base: &[f64], exponent: f64, out: &mut [f64]) {
         2.0 => each(out, |x| x * x),
         _ => {
             for (out, x) in out.iter_mut().zip(base) {
-                *out = x.max(POWER_FLOOR).powf(exponent);
+                *out = x.max(floor).powf(exponent);
             }
         }
     }

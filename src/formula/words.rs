@@ -8,8 +8,9 @@ use super::kernel::{Kernel, leaf, pointwise, power};
 use super::maps::{Map, Side, Unit};
 use super::word::{Argument, ClassReduction, Cover, Notation, Op, Reduction, Sides, Word};
 
-/// Added to denominators: far below any smoothing (1e-5) and any foreground share, far above the smallest number, so
-/// that a saturated empty mask gives a finite, vanishing gradient.
+/// Smallest denominator: far below any smoothing (1e-5) and any foreground share, far above the smallest number, so
+/// that a saturated empty mask gives a finite, vanishing gradient. A bound and not a summand, which would move the gradient
+/// of a Dice loss on an empty mask in its seventh digit.
 pub const TINY: f64 = 1e-12;
 
 const ANY1: &[Argument] = &[Argument::Any];
@@ -84,15 +85,15 @@ pub static WORDS: &[Word] = &[
     Word { name: "*",     op: pointwise!(|a, b| a * b, (b, a)),      arguments: ANY2, cover: Cover::Intersection, notation: Notation { infix: "{0}·{1}", latex: r"{0} \, {1}", level: 2 }, meaning: "product" },
     Word { name: "/",     op: pointwise!(|a, b| a / b.max(TINY), if b > TINY { (1.0 / b, -a / (b * b)) } else { (1.0 / TINY, 0.0) }), arguments: ANY2, cover: Cover::Union, notation: Notation { infix: "{0} / [1]", latex: r"\frac{<0>}{<1>}", level: 2 }, meaning: "quotient; the divisor is at least 1e-12" },
     Word { name: "max",   op: pointwise!(|a, b| a.max(b), if a >= b { (1.0, 0.0) } else { (0.0, 1.0) }), arguments: ANY2, cover: Cover::Union, notation: symbol("max(<0>, <1>)", r"\max\left(<0>,\, <1>\right)"), meaning: "the larger of two" },
-    Word { name: "^",     op: Op::Pointwise(power()),                arguments: RAISED, cover: Cover::Union, notation: Notation { infix: "[0]^[1]", latex: "[0]^{<1>}", level: 3 }, meaning: "power; the base is at least 1e-7, the exponent a number" },
+    Word { name: "^",     op: Op::Pointwise(power()),                arguments: RAISED, cover: Cover::Union, notation: Notation { infix: "[0]^[1]", latex: "[0]^{<1>}", level: 3 }, meaning: "power; the base is at least 0, for exponents below 1 at least 1e-7" },
     Word { name: "log1p", op: pointwise!(|a, _b| a.max(0.0).ln_1p(), (if a > 0.0 { 1.0 / (1.0 + a) } else { 0.0 }, 0.0)), arguments: ANY1, cover: Cover::Union, notation: symbol("log(1 + <0>)", r"\log\left(1 + <0>\right)"), meaning: "log(1 + x) for x >= 0" },
 
     // E / (A + E): with A the overlap and E the mistakes, the family of Dice, IoU and Tversky.
     Word {
         name: "ratio",
-        op: pointwise!(|a, e| e / ((a + e).max(0.0) + TINY), {
-            let whole = (a + e).max(0.0) + TINY;
-            if a + e > 0.0 { (-e / (whole * whole), (a + TINY) / (whole * whole)) } else { (0.0, 1.0 / whole) }
+        op: pointwise!(|a, e| e / (a + e).max(TINY), {
+            let whole = (a + e).max(TINY);
+            if a + e > TINY { (-e / (whole * whole), a / (whole * whole)) } else { (0.0, 1.0 / whole) }
         }),
         arguments: ANY2, cover: Cover::Union,
         notation: Notation { infix: "{1} / (<0> + <1>)", latex: r"\frac{<1>}{<0> + <1>}", level: 2 },

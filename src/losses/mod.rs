@@ -11,13 +11,14 @@
 pub mod catalog;
 pub mod deep_supervision;
 pub mod form;
+pub mod reduction;
 mod terms;
 
 use crate::fault::{Fault, Result, did_you_mean};
 use crate::formula::Formula;
 use crate::formula::word::Op;
 use catalog::Entry;
-use form::{Classes, Form};
+use form::Form;
 
 /// A loss and what to call it.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,17 +35,16 @@ pub struct Loss {
 /// # Errors
 /// If the name is not in the catalog, a parameter is not one of the loss or out of its range, or the formula is not one.
 pub fn named(typed: &str) -> Result<Loss> {
-    named_for(typed, Classes::Foreground)
+    named_in(typed, Form::default())
 }
 
-/// The loss that a person typed, in the form for these classes. In a formula, names of the catalog stand for their losses:
+/// The loss that a person typed, in a form whose switches hold where the person set none. In a formula, names of the catalog stand for their losses:
 /// `(+ (* (- 1 t) dice) (* t boundary))`.
 ///
 /// # Errors
 /// As [`named`].
-pub fn named_for(typed: &str, classes: Classes) -> Result<Loss> {
+pub fn named_in(typed: &str, form: Form) -> Result<Loss> {
     let typed = typed.trim();
-    let form = Form { classes, ..Form::default() };
     if typed.starts_with('(') {
         return Ok(Loss { name: typed.to_string(), formula: expanded(typed, &form).parse()? });
     }
@@ -146,7 +146,12 @@ fn set(formula: &Formula, entry: &Entry, form: &Form, name: &str, value: &str) -
 
 #[cfg(test)]
 mod tests {
+    use super::form::Classes;
     use super::*;
+
+    fn named_for(typed: &str, classes: Classes) -> Result<Loss> {
+        named_in(typed, Form { classes, ..Form::default() })
+    }
 
     #[test]
     fn parameters_are_set_wherever_they_stand() {

@@ -40,8 +40,8 @@ impl Window {
     }
 }
 
-/// Predicts a mask on the grid of the case's file: 0 is background, c + 1 is class c, and a voxel belongs to the class of
-/// the largest probability above 0.5.
+/// Predicts a mask on the grid of the case's file: 0 is background, c + 1 is class c. A voxel belongs to the class of the
+/// largest probability, above 0.5 if each class has a sigmoid of its own.
 ///
 /// # Errors
 /// If the case cannot be brought back to its own grid.
@@ -52,12 +52,15 @@ pub fn predict(network: &UNet3d, case: &Case, window: Window) -> Result<Volume<u
         Window::Sliding { patch, overlap } => sliding(network, &case.image.voxels, shape, patch, overlap),
     };
     let mut mask = case.native_label.map(|_| 0u8);
-    let mut best = vec![0f32; mask.voxels.len()];
+    // A logit of 0 is a probability of 0.5; one output more than classes is that of the background.
+    let background = logits.len() > case.classes();
+    let mut best = vec![if background { f32::NEG_INFINITY } else { 0.0 }; mask.voxels.len()];
     for (class, logits) in logits.into_iter().enumerate() {
+        let label = class as u8 + u8::from(!background);
         let native = case.restore(logits)?;
         for ((voxel, best), logit) in mask.voxels.iter_mut().zip(&mut best).zip(native.voxels) {
             if logit > *best {
-                (*voxel, *best) = (class as u8 + 1, logit);
+                (*voxel, *best) = (label, logit);
             }
         }
     }

@@ -11,8 +11,9 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Recipe;
 use crate::data::Case;
+use crate::data::patches::with_background;
 use crate::formula::Formula;
-use crate::formula::eval::{Inputs, gradient};
+use crate::formula::eval::{Activation, Inputs, gradient};
 use crate::formula::fingerprint::{answers, probes, scale};
 use crate::formula::plan::Plan;
 use crate::losses::catalog;
@@ -68,18 +69,24 @@ pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f6
             &recipe.augment,
             &mut stream(job.seed, Purpose::Batch, job.sequence, step as u64),
         );
-        let target_shape = batch.target_shape();
         let image = Tensor::<5>::from_data(TensorData::new(batch.image, batch.shape), &device);
         let logits = network.forward(image);
 
+        let output_shape = logits.dims();
+        let [samples, channels, depth, height, width] = output_shape;
+        // One output more than classes is that of the background: the outputs of a softmax.
+        let softmax = channels > batch.classes;
+        let target =
+            if softmax { with_background(&batch.target, batch.classes, depth * height * width) } else { batch.target };
         let outputs = floats(logits.clone());
         let mut slopes = vec![0f32; outputs.len()];
-        let [samples, classes, depth, height, width] = target_shape;
         let inputs = Inputs {
             progress: recipe.progress(step),
             shape: [depth, height, width],
             spacing: &batch.spacing,
-            ..Inputs::new(samples, classes, &outputs, &batch.target)
+            activation: if softmax { Activation::Softmax } else { Activation::Sigmoid },
+            background: softmax,
+            ..Inputs::new(samples, channels, &outputs, &target)
         };
         let loss = gradient(&plan, &inputs, &mut slopes);
         if !loss.is_finite() || slopes.iter().any(|slope| !slope.is_finite()) {
@@ -89,7 +96,7 @@ pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f6
             *slope *= factor;
         }
 
-        let slopes = Tensor::<5>::from_data(TensorData::new(slopes, target_shape), &device);
+        let slopes = Tensor::<5>::from_data(TensorData::new(slopes, output_shape), &device);
         let gradients = (logits * slopes).sum().backward();
         let mut gradients = GradientsParams::from_grads(gradients, &network);
         if !nn::clip_global_norm(&network, &mut gradients, CLIP).is_finite() {

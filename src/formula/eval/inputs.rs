@@ -2,6 +2,7 @@
 //! once for all passes.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::formula::kernel::Block;
 use crate::formula::maps::Map;
@@ -30,7 +31,7 @@ impl Sample for f64 {
 }
 
 /// How logits become probabilities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Activation {
     /// Every class on its own.
     #[default]

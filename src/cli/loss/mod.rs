@@ -1,5 +1,7 @@
 //! `lossgen loss`: the catalog, and any formula.
 
+mod eval;
+
 use clap::Subcommand;
 
 use super::term::{Term, table};
@@ -18,12 +20,15 @@ pub(super) enum Command {
         /// A name, a name with parameters, a formula, RUN/best, or RUN#ID
         loss: String,
     },
+    /// The value and the gradient of a loss on arrays of NumPy, as JSON
+    Eval(eval::Arguments),
 }
 
 pub(super) fn run(command: &Command, common: &Common, term: &Term) -> Result<()> {
     match command {
         Command::List => list(common, term),
         Command::Show { loss } => show(loss, common, term)?,
+        Command::Eval(arguments) => eval::run(arguments, term)?,
     }
     Ok(())
 }
