@@ -2,6 +2,7 @@
 
 mod config;
 mod data;
+mod evaluate;
 mod evolve;
 mod grammar;
 mod inspect;
@@ -71,6 +72,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Train with any loss over k folds and print the table of metrics
     Train(train::Arguments),
+    /// Compare predicted masks with the truth: every metric per case and class, and a summary
+    Evaluate(evaluate::Arguments),
     /// The losses that people found, and any formula
     #[command(subcommand)]
     Loss(loss::Command),
@@ -116,6 +119,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Evolve(arguments) => evolve::run(arguments, common, term),
         Command::Inspect(arguments) => inspect::run(arguments, common, term),
         Command::Train(arguments) => train::run(arguments, common, term),
+        Command::Evaluate(arguments) => evaluate::run(arguments, common, term),
         Command::Loss(command) => loss::run(command, common, term),
         Command::Grammar(command) => grammar::run(command, term),
         Command::Data(command) => data::run(command, common, term),

@@ -108,18 +108,7 @@ fn classes(labels: &BTreeMap<String, String>, path: &Path) -> Result<Vec<(u8, St
 /// Images with their masks, sorted by id.
 fn entries(folder: &Path) -> Result<Vec<Entry>> {
     let (images, labels) = (folder.join("imagesTr"), folder.join("labelsTr"));
-    let listing = fs::read_dir(&images).map_err(|error| Fault::io("read", &images, &error).hint(SHAPE))?;
-    let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for item in listing {
-        let path = item.map_err(|error| Fault::io("read", &images, &error))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        // Some archives carry the shadow files of another file system (`._ID.nii.gz`), which hold no image.
-        let Some(id) = stem(&name).filter(|_| !name.starts_with('.')) else { continue };
-        if let Some(other) = found.insert(id.to_string(), path.clone()) {
-            let (first, second) = if other < path { (other, path) } else { (path, other) };
-            return Err(Fault::new("two images have the same id").file(first).found(second.display()));
-        }
-    }
+    let found = nifti_files(&images).map_err(|fault| fault.hint(SHAPE))?;
     if found.is_empty() {
         return Err(Fault::new("dataset has no image").file(images).expected("files named ID.nii.gz or ID.nii"));
     }
@@ -136,8 +125,28 @@ fn entries(folder: &Path) -> Result<Vec<Entry>> {
     found.into_iter().map(pair).collect()
 }
 
+/// The NIfTI files of a folder by id; what lies in its subfolders does not count.
+///
+/// # Errors
+/// If the folder cannot be read, or two files have the same id (`ID.nii` and `ID.nii.gz`).
+pub(super) fn nifti_files(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let listing = fs::read_dir(folder).map_err(|error| Fault::io("read", folder, &error))?;
+    let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for item in listing {
+        let path = item.map_err(|error| Fault::io("read", folder, &error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // Some archives carry the shadow files of another file system (`._ID.nii.gz`), which hold no image.
+        let Some(id) = stem(&name).filter(|_| !name.starts_with('.')) else { continue };
+        if let Some(other) = found.insert(id.to_string(), path.clone()) {
+            let (first, second) = if other < path { (other, path) } else { (path, other) };
+            return Err(Fault::new("two images have the same id").file(first).found(second.display()));
+        }
+    }
+    Ok(found)
+}
+
 /// The id in a file name, if it is the name of a NIfTI image.
-fn stem(name: &str) -> Option<&str> {
+pub(super) fn stem(name: &str) -> Option<&str> {
     name.strip_suffix(".nii.gz").or_else(|| name.strip_suffix(".nii"))
 }
 

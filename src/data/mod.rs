@@ -11,6 +11,7 @@ mod header;
 pub mod layout;
 pub mod nifti;
 pub mod npy;
+pub mod pairs;
 pub mod patches;
 pub mod phantom;
 pub mod preprocess;

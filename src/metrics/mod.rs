@@ -9,14 +9,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, Result, did_you_mean};
-use crate::volume::Volume;
 use crate::volume::affine::TOLERANCE_MM;
 use crate::volume::surface::surface_distances;
+use crate::volume::{Grid, Volume};
 
+pub mod evaluation;
 pub mod overlap;
 pub mod surface;
 pub mod table;
 
+pub use evaluation::Evaluation;
 pub use overlap::Confusion;
 pub use surface::SurfaceMetrics;
 
@@ -96,6 +98,11 @@ impl Metric {
         TABLE[self as usize].2
     }
 
+    /// The head of a column where surface Dice was measured with `nsd_tolerance`, in mm.
+    pub fn head(self, nsd_tolerance: f64) -> String {
+        if self == Self::Nsd { format!("NSD at {nsd_tolerance} mm") } else { self.to_string() }
+    }
+
     /// Unit; empty for ratios.
     pub fn unit(self) -> &'static str {
         TABLE[self as usize].3
@@ -163,6 +170,16 @@ pub struct CaseMetrics {
 }
 
 impl CaseMetrics {
+    /// What there is to say of a class that is nowhere on a grid, neither predicted nor true.
+    pub fn absent(grid: &Grid) -> Self {
+        Self {
+            confusion: Confusion { true_negative: grid.voxels() as u64, ..Confusion::default() },
+            surface: None,
+            voxel_ml: grid.spacing.iter().product::<f64>() / 1000.0,
+            diagonal_mm: grid.diagonal(),
+        }
+    }
+
     /// The value of `metric`: NaN if undefined, +inf for distances to an empty mask.
     pub fn value(&self, metric: Metric) -> f64 {
         let counts = &self.confusion;
@@ -199,13 +216,26 @@ impl CaseMetrics {
     }
 }
 
-/// Compares `class` in a prediction with the truth.
+/// Compares `class` in a prediction with the truth, surface Dice at the default tolerance.
+///
+/// # Errors
+/// As [`evaluate_within`].
+pub fn evaluate(prediction: &Volume<u8>, truth: &Volume<u8>, class: u8) -> Result<CaseMetrics> {
+    evaluate_within(prediction, truth, class, surface::NSD_TOLERANCE_MM)
+}
+
+/// Compares `class` in a prediction with the truth; `nsd_tolerance` is that of surface Dice, in mm.
 ///
 /// The spacing is the truth's. Position and direction do not enter any metric and are not compared.
 ///
 /// # Errors
 /// If the grids differ in shape or in spacing: no voxel would have a partner, no distance a unit.
-pub fn evaluate(prediction: &Volume<u8>, truth: &Volume<u8>, class: u8) -> Result<CaseMetrics> {
+pub fn evaluate_within(
+    prediction: &Volume<u8>,
+    truth: &Volume<u8>,
+    class: u8,
+    nsd_tolerance: f64,
+) -> Result<CaseMetrics> {
     let (found, expected) = (&prediction.grid, &truth.grid);
     if found.shape != expected.shape {
         return Err(Fault::new("prediction and truth differ in shape")
@@ -222,9 +252,8 @@ pub fn evaluate(prediction: &Volume<u8>, truth: &Volume<u8>, class: u8) -> Resul
     }
     Ok(CaseMetrics {
         confusion: Confusion::of(&prediction.voxels, &truth.voxels, class),
-        surface: surface_distances(truth, prediction, class).map(SurfaceMetrics::of),
-        voxel_ml: expected.spacing.iter().product::<f64>() / 1000.0,
-        diagonal_mm: expected.diagonal(),
+        surface: surface_distances(truth, prediction, class).map(|found| SurfaceMetrics::of(found, nsd_tolerance)),
+        ..CaseMetrics::absent(expected)
     })
 }
 
@@ -232,7 +261,6 @@ pub fn evaluate(prediction: &Volume<u8>, truth: &Volume<u8>, class: u8) -> Resul
 #[expect(clippy::float_cmp, reason = "infinity is compared with itself")]
 mod tests {
     use super::*;
-    use crate::volume::Grid;
 
     type Mask = fn([i32; 3]) -> bool;
 
@@ -282,7 +310,8 @@ mod tests {
         }
         assert!(Metric::from_key("hd59").is_err());
         assert_eq!(Metric::Hd95.to_string(), "HD95 [mm]");
-        assert_eq!(Metric::Nsd.title(), format!("NSD at {} mm", surface::NSD_TOLERANCE_MM));
+        assert_eq!(Metric::Nsd.title(), Metric::Nsd.head(surface::NSD_TOLERANCE_MM));
+        assert_eq!((Metric::Nsd.head(2.5), Metric::Hd.head(2.5)), ("NSD at 2.5 mm".into(), "HD [mm]".into()));
         assert_eq!((Direction::Lower.gain(-2.0), Direction::Higher.gain(-2.0)), (2.0, -2.0));
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::stats::summary::{mean, quantile};
 use crate::volume::surface::SurfaceDistances;
 
-/// Tolerance of the reported surface Dice, in mm: about one voxel of clinical spine MRI in plane.
+/// Tolerance of surface Dice unless another is asked for, in mm: about one voxel of clinical spine MRI in plane.
 pub const NSD_TOLERANCE_MM: f64 = 1.0;
 
 /// All metrics of two surfaces; every number is finite.
@@ -25,14 +25,14 @@ pub struct SurfaceMetrics {
     pub assd: f64,
     /// Mean average surface distance: the mean of the two directed means, in mm.
     pub masd: f64,
-    /// Normalised surface Dice (Nikolov et al. 2018): the share of both surfaces within [`NSD_TOLERANCE_MM`] of the other.
+    /// Normalised surface Dice (Nikolov et al. 2018): the share of both surfaces within the tolerance of the other.
     pub nsd: f64,
 }
 
 impl SurfaceMetrics {
-    /// The metrics of two surfaces, neither of which is empty.
-    pub fn of(distances: SurfaceDistances) -> Self {
-        let nsd = surface_dice(&distances, NSD_TOLERANCE_MM);
+    /// The metrics of two surfaces, neither of which is empty; `nsd_tolerance` in mm.
+    pub fn of(distances: SurfaceDistances, nsd_tolerance: f64) -> Self {
+        let nsd = surface_dice(&distances, nsd_tolerance);
         let mut directed = [distances.from_first, distances.from_second];
         for list in &mut directed {
             list.sort_unstable_by(f64::total_cmp);
@@ -51,7 +51,11 @@ impl SurfaceMetrics {
 }
 
 /// Share of the edge voxels of both masks that are at most `tolerance` (mm) from the other surface.
+///
+/// Headers keep spacings in float32, where 0.8 mm is 0.800000012: one millionth is granted, so that one voxel of 0.8 mm
+/// is within 0.8 mm, as it is for tools that compare in float32.
 pub fn surface_dice(distances: &SurfaceDistances, tolerance: f64) -> f64 {
+    let tolerance = tolerance * (1.0 + 1e-6);
     let both = || distances.from_first.iter().chain(&distances.from_second);
     both().filter(|distance| **distance <= tolerance).count() as f64 / both().count() as f64
 }
@@ -65,7 +69,7 @@ mod tests {
     fn each_definition_is_its_own() {
         let from_first = vec![3.0, 0.0, 0.0, 0.0];
         let from_second = vec![1.0, 1.0];
-        let found = SurfaceMetrics::of(SurfaceDistances { from_first, from_second });
+        let found = SurfaceMetrics::of(SurfaceDistances { from_first, from_second }, NSD_TOLERANCE_MM);
         assert_eq!((found.hd, found.assd), (3.0, 5.0 / 6.0));
         assert_eq!(found.masd, 0.875, "the mean of 0.75 and 1");
         assert!((found.hd95 - 2.55).abs() < 1e-15, "0.85 of the way from 0 to 3");
@@ -77,5 +81,9 @@ mod tests {
         let distances = SurfaceDistances { from_first: vec![2.0], from_second: vec![2.5] };
         assert_eq!(surface_dice(&distances, 2.0), 0.5);
         assert_eq!(surface_dice(&distances, 1.999), 0.0);
+        let from_header =
+            SurfaceDistances { from_first: vec![f64::from(0.8_f32)], from_second: vec![f64::from(2.4_f32)] };
+        assert_eq!(surface_dice(&from_header, 0.8), 0.5);
+        assert_eq!(surface_dice(&from_header, 2.4), 1.0);
     }
 }

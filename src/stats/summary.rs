@@ -42,6 +42,10 @@ pub fn mean(values: &[f64]) -> f64 {
 
 /// Sample standard deviation, `sqrt(sum (x - mean)² / (n - 1))`; NaN of fewer than two.
 pub fn standard_deviation(values: &[f64]) -> f64 {
+    // The quotient below is 0/0 for one value, but 0/-1 for none.
+    if values.is_empty() {
+        return f64::NAN;
+    }
     let centre = mean(values);
     // Two passes: the textbook's one-pass formula loses every digit when the mean is large against the deviation.
     let squares: f64 = values.iter().map(|value| (value - centre).powi(2)).sum();
@@ -80,7 +84,8 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_is_nan_and_what_is_infinite_stays_so() {
-        assert!(mean(&[]).is_nan() && standard_deviation(&[1.0]).is_nan() && quantile(&[], 0.5).is_nan());
+        assert!(mean(&[]).is_nan() && quantile(&[], 0.5).is_nan());
+        assert!(standard_deviation(&[]).is_nan() && standard_deviation(&[1.0]).is_nan());
         assert_eq!(quantile(&[3.0], 0.95), 3.0);
         assert_eq!(quantile(&[f64::INFINITY; 3], 0.3), f64::INFINITY);
         // One pass over the squares would lose this deviation altogether.

@@ -1,6 +1,7 @@
 //! The program as a person runs it.
 
 mod bad_input;
+mod evaluate;
 mod road;
 
 use std::path::Path;
