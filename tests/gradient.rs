@@ -1,8 +1,11 @@
 //! Gradients against central differences, and finite values everywhere.
 
 use lossgen::formula::Formula;
+use lossgen::formula::eval::{Activation, Inputs, gradient, value};
+use lossgen::formula::plan::Plan;
 use lossgen::grammar::Grammar;
 use lossgen::losses::catalog::CATALOG;
+use lossgen::losses::form::{Classes, Form};
 use lossgen::rng::{Purpose, stream};
 
 use crate::support::{Batch, batches};
@@ -40,6 +43,74 @@ fn the_gradient_of_every_loss_of_the_catalog_is_that_of_its_value() {
             let error = error(&entry.formula(), &batch);
             assert!(error < 2e-5, "{} on {name}: {error:e}", entry.name);
         }
+    }
+}
+
+/// Two samples of 3 x 4 x 5 voxels: name, targets `[2, classes, 60]` and the spread of the logits.
+fn volumes(classes: usize) -> Vec<(String, Vec<f64>, f64)> {
+    let label = |name: &str, i: usize| match name {
+        "residues" => i * i % 7 % 3,
+        "empty" => 0,
+        "full" => 1,
+        "single voxel" => usize::from(i % 60 == 31),
+        "a block" => usize::from((20..40).contains(&(i % 60)) && i % 5 < 3),
+        _ => usize::from(i < 60 && i % 4 == 1),
+    };
+    let names = ["residues", "empty", "full", "single voxel", "a block", "empty second sample"];
+    let targets = |name: &str| -> Vec<f64> {
+        let member = |r: usize, v: usize| {
+            let label = label(name, r / classes * 60 + v);
+            f64::from(if classes == 1 { label > 0 } else { label == r % classes })
+        };
+        (0..2 * classes).flat_map(|r| (0..60).map(move |v| (r, v))).map(|(r, v)| member(r, v)).collect()
+    };
+    let each = |name: &str| [1.0, 4.0].map(|spread| (format!("{name}, logits of {spread}"), targets(name), spread));
+    names.iter().flat_map(|name| each(name)).collect()
+}
+
+#[test]
+fn the_gradient_is_that_of_the_value_for_every_activation_mask_and_distance() {
+    let mask: Vec<bool> = (0..120).map(|i| i % 11 != 3).collect();
+    let forms = [
+        (1, Form { batch: true, spacing: true, alpha: true, label_smoothing: true, ..Form::default() }),
+        (3, Form { classes: Classes::Sigmoid(3), class_weights: vec![0.5, 1.0, 2.0], ..Form::default() }),
+        (3, Form { classes: Classes::Softmax(3), background: true, squared: true, ..Form::default() }),
+        (3, Form { classes: Classes::Softmax(3), class_weights: vec![1.0, 2.0], alpha: true, ..Form::default() }),
+    ];
+    for (classes, form) in &forms {
+        for (name, targets, spread) in volumes(*classes) {
+            let logits: Vec<f64> = (0..targets.len()).map(|i| spread * (0.7 * i as f64 + 0.3).sin()).collect();
+            for entry in CATALOG {
+                let loss = Plan::new(&entry.formula_in(form));
+                let inputs = |logits: &[f64]| -> f64 { value(&loss, &frame(logits, &targets, form, &mask)) };
+                let mut slopes = vec![0.0; logits.len()];
+                gradient(&loss, &frame(&logits, &targets, form, &mask), &mut slopes);
+                let largest = slopes.iter().fold(0.0, |m: f64, s| m.max(s.abs()));
+                for i in (0..logits.len()).step_by(7) {
+                    let shifted = |by: f64| {
+                        let mut moved = logits.clone();
+                        moved[i] += by;
+                        inputs(&moved)
+                    };
+                    let expected = (shifted(1e-5) - shifted(-1e-5)) / 2e-5;
+                    let error = (slopes[i] - expected).abs() / largest.max(1e-4);
+                    assert!(error < 1e-5, "{} in {form:?} on {name}, logit {i}: {error:e}", entry.name);
+                }
+            }
+        }
+    }
+}
+
+fn frame<'a>(logits: &'a [f64], targets: &'a [f64], form: &Form, mask: &'a [bool]) -> Inputs<'a, f64> {
+    let softmax = matches!(form.classes, Classes::Softmax(_));
+    let classes = targets.len() / 120;
+    Inputs {
+        shape: [3, 4, 5],
+        spacing: &[[3.0, 0.8, 0.5], [1.0; 3]],
+        activation: if softmax { Activation::Softmax } else { Activation::Sigmoid },
+        background: classes > 1,
+        mask: Some(mask),
+        ..Inputs::new(2, classes, logits, targets)
     }
 }
 

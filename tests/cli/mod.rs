@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod evaluate;
+mod loss_eval;
 mod road;
 
 use std::path::Path;
