@@ -22,7 +22,8 @@ fn random_losses(count: u64) -> impl Iterator<Item = Formula> {
 fn known_identities_hold() {
     let pairs = [
         ("focal(gamma=0)", "ce", 1.0),
-        ("tversky(fp_weight=0.5, fn_weight=0.5, smooth=1e-5)", "dice(smooth_nr=2e-5, smooth_dr=2e-5)", 1.0),
+        ("tversky(fp_weight=0.5, fn_weight=0.5)", "dice(smooth_nr=2e-5, smooth_dr=2e-5)", 1.0),
+        ("tversky(fp_weight=0.5, fn_weight=0.5, smooth_nr=0.5, smooth_dr=1)", "dice(smooth_nr=1, smooth_dr=2)", 1.0),
         ("effectiveness", "tversky(fp_weight=0.5, fn_weight=0.5)", 1.0),
         ("topk(k=100)", "ce", 1.0),
         ("weighted_ce(pos_weight=1)", "ce", 1.0),

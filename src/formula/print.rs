@@ -133,8 +133,8 @@ mod tests {
     #[test]
     fn latex_sets_ratios_as_fractions() {
         assert_eq!(
-            formula("(ratio (+ (sum tp) smooth=1e-5) (* fp_weight=0.3 (sum fp)))").latex(),
-            r"\frac{w_{\mathrm{FP}} \, \textstyle\sum\left(\mathrm{FP}\right)}{\textstyle\sum\left(\mathrm{TP}\right) + s + w_{\mathrm{FP}} \, \textstyle\sum\left(\mathrm{FP}\right)}"
+            formula("(ratio (+ (sum tp) smooth_nr=1e-5) (* fp_weight=0.3 (sum fp)))").latex(),
+            r"\frac{w_{\mathrm{FP}} \, \textstyle\sum\left(\mathrm{FP}\right)}{\textstyle\sum\left(\mathrm{TP}\right) + s_{n} + w_{\mathrm{FP}} \, \textstyle\sum\left(\mathrm{FP}\right)}"
         );
     }
 }

@@ -129,7 +129,6 @@ pub static WORDS: &[Word] = &[
     parameter("fn_weight",    [0.7,  0.0, 10.0],   r"w_{\mathrm{FN}}",    "weight of false negatives"),
     parameter("beta",         [1.0,  0.05, 10.0],  r"\beta",              "recall counts beta times as much as precision"),
     parameter("exponent",     [0.75, 0.1, 8.0],    r"e",                  "power to which the loss is raised"),
-    parameter("smooth",       [1e-5, 0.0, 1e3],    r"s",                  "smoothing, in voxels"),
     parameter("smooth_nr",    [1e-5, 0.0, 1e3],    r"s_{n}",              "smoothing of the numerator, in voxels"),
     parameter("smooth_dr",    [1e-5, 0.0, 1e3],    r"s_{d}",              "smoothing of the denominator, in voxels"),
     parameter("dice_weight",  [1.0,  0.0, 100.0],  r"w_{\mathrm{Dice}}",  "weight of the Dice term"),

@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn parameters_are_set_wherever_they_stand() {
         let loss = named("asymmetric(beta=2)").unwrap();
-        assert_eq!(loss.formula.to_string().matches("beta=2").count(), 2);
+        assert_eq!(loss.formula.to_string().matches("beta=2").count(), 4);
     }
 
     #[test]

@@ -94,15 +94,23 @@ pub(super) fn focal(form: &Form) -> String {
     }
 }
 
+/// 1 - (overlap + s_n) / (overlap + mistakes + s_d), the mistakes being the sum of two.
+fn fraction(form: &Form, overlap: &str, one: &str, other: &str) -> String {
+    sums(form, &format!("(ratio (+ {overlap} smooth_nr) (+ (+ {one} {other}) (- smooth_dr smooth_nr)))"))
+}
+
 /// Dice of one sample and class.
 pub(super) fn dice_of_class(form: &Form) -> String {
-    let mistakes = if form.squared { "(# (* abs_diff abs_diff))" } else { "(+ (# fp) (# fn))" };
-    sums(form, &format!("(ratio (+ (* 2 (# tp)) smooth_nr) (+ {mistakes} (- smooth_dr smooth_nr)))"))
+    if form.squared {
+        let mistakes = "(# (* abs_diff abs_diff))";
+        return sums(form, &format!("(ratio (+ (* 2 (# tp)) smooth_nr) (+ {mistakes} (- smooth_dr smooth_nr)))"));
+    }
+    fraction(form, "(* 2 (# tp))", "(# fp)", "(# fn)")
 }
 
 /// Tversky of one sample and class.
 pub(super) fn tversky_of_class(form: &Form) -> String {
-    sums(form, "(ratio (+ (# tp) smooth) (+ (* fp_weight=0.3 (# fp)) (* fn_weight=0.7 (# fn))))")
+    fraction(form, "(# tp)", "(* fp_weight=0.3 (# fp))", "(* fn_weight=0.7 (# fn))")
 }
 
 /// Dice.
@@ -117,13 +125,15 @@ pub(super) fn tversky(form: &Form) -> String {
 
 /// Intersection over union.
 pub(super) fn iou(form: &Form) -> String {
-    over_classes(form, sums(form, "(ratio (+ (# tp) smooth) (+ (# fp) (# fn)))"))
+    over_classes(form, fraction(form, "(# tp)", "(# fp)", "(# fn)"))
 }
 
 /// 1 - F-beta.
 pub(super) fn f_beta(form: &Form, beta: &str) -> String {
-    let mistakes = format!("(+ (# fp) (* (^ {beta} 2) (# fn)))");
-    over_classes(form, sums(form, &format!("(ratio (* (+ 1 (^ {beta} 2)) (+ (# tp) smooth)) {mistakes})")))
+    // Both sides of the fraction times 1 + beta², the smoothing too.
+    let (square, whole) = (format!("(^ {beta} 2)"), format!("(+ 1 (^ {beta} 2))"));
+    let mistakes = format!("(+ (+ (# fp) (* {square} (# fn))) (* {whole} (- smooth_dr smooth_nr)))");
+    over_classes(form, sums(form, &format!("(ratio (* {whole} (+ (# tp) smooth_nr)) {mistakes})")))
 }
 
 /// One fraction over the classes that count, each weighted by 1 / volume².

@@ -9,7 +9,7 @@ use super::{Common, reference};
 use crate::fault::Result;
 use crate::formula::Formula;
 use crate::formula::word::Op;
-use crate::losses::catalog::{CATALOG, Entry};
+use crate::losses::catalog::{self, CATALOG, Entry};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -37,16 +37,20 @@ fn list(common: &Common, term: &Term) {
     if common.json {
         let rows: Vec<_> = CATALOG
             .iter()
-            .map(|e| serde_json::json!({"name": e.name, "formula": e.formula().to_string(), "source": e.source}))
+            .map(|e| serde_json::json!({"name": e.name, "family": family(e), "formula": e.formula().to_string(), "source": e.source, "elsewhere": e.elsewhere}))
             .collect();
         return term.result(&serde_json::json!(rows).to_string());
     }
     let row = |entry: &Entry| {
-        let family = format!("{:?}", entry.family).to_lowercase();
-        vec![entry.name.to_string(), family, parameters(&entry.formula()), entry.source.to_string()]
+        let switches: Vec<&str> = entry.switches.iter().map(|switch| switch.name).collect();
+        vec![entry.name.to_string(), family(entry), parameters(&entry.formula()), switches.join(", ")]
     };
-    let header = ["loss", "family", "parameters", "source"].map(String::from);
+    let header = ["loss", "family", "parameters", "switches"].map(String::from);
     term.result(&table(header.to_vec(), CATALOG.iter().map(row).collect(), |_| false));
+}
+
+fn family(entry: &Entry) -> String {
+    format!("{:?}", entry.family).to_lowercase()
 }
 
 fn parameters(formula: &Formula) -> String {
@@ -60,10 +64,15 @@ fn parameters(formula: &Formula) -> String {
 
 fn show(typed: &str, common: &Common, term: &Term) -> Result<()> {
     let formula = reference::find(typed)?.loss.formula;
+    let entry = catalog::find(typed.split('(').next().unwrap_or_default().trim());
     if common.json {
         let values: serde_json::Map<String, serde_json::Value> =
             formula.parameters().into_iter().map(|(name, value)| (name.to_string(), value.into())).collect();
-        let result = serde_json::json!({"formula": formula.to_string(), "infix": formula.infix(), "latex": formula.latex(), "parameters": values});
+        let result = serde_json::json!({
+            "formula": formula.to_string(), "infix": formula.infix(), "latex": formula.latex(), "parameters": values,
+            "switches": entry.map_or(Vec::new(), |entry| entry.switches.iter().map(|switch| switch.name).collect()),
+            "source": entry.map(|entry| entry.source), "elsewhere": entry.map(|entry| entry.elsewhere),
+        });
         term.result(&result.to_string());
         return Ok(());
     }
@@ -78,9 +87,11 @@ fn show(typed: &str, common: &Common, term: &Term) -> Result<()> {
             }
         }
     }
-    let name = typed.split('(').next().unwrap_or_default();
-    if let Some(entry) = CATALOG.iter().find(|entry| entry.name == name) {
-        text += &format!("source        {}\n", entry.source);
+    if let Some(entry) = entry {
+        for switch in entry.switches {
+            text += &format!("  {}  {}\n", switch.name, switch.meaning);
+        }
+        text += &format!("source        {}\nelsewhere     {}\n", entry.source, entry.elsewhere);
     }
     term.result(&text);
     Ok(())
