@@ -59,9 +59,17 @@ impl Fault {
 
     /// An operation of the file system went wrong: `doing` is "read", "create", ...
     pub fn io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let cannot = |why: &str| Self::new(format!("cannot {doing} file: {why}"));
         let fault = match error.kind() {
-            std::io::ErrorKind::NotFound => Self::new(format!("cannot {doing} file: it does not exist")),
-            std::io::ErrorKind::PermissionDenied => Self::new(format!("cannot {doing} file: permission denied")),
+            ErrorKind::NotFound => cannot("it does not exist").hint("look at the spelling of the path"),
+            ErrorKind::PermissionDenied => cannot("permission denied").hint("look at who owns it"),
+            ErrorKind::IsADirectory => cannot("it is a folder").expected("a file").found("a folder"),
+            ErrorKind::NotADirectory => {
+                cannot("part of its path is no folder").hint("look at the spelling of the path")
+            }
+            ErrorKind::InvalidData => cannot("it is no text").expected("text (UTF-8)").found("other bytes"),
+            ErrorKind::InvalidFilename => cannot("that is no name of a file"),
             _ => Self::failed(format!("cannot {doing} file: {error}")),
         };
         fault.file(path)

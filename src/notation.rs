@@ -49,9 +49,24 @@ fn describe(name: &str, text: &str, error: &SpannedError) -> Fault {
     let fault = match &error.code {
         Error::NoSuchStructField { expected, found, .. } => unknown("unknown field", found, expected),
         Error::NoSuchEnumVariant { expected, found, .. } => unknown("unknown name", found, expected),
-        Error::MissingStructField { field, .. } => Fault::new("missing field").field(*field),
-        Error::Message(message) => Fault::new(message.clone()),
-        other => Fault::new(other.to_string()),
+        Error::MissingStructField { field, .. } => {
+            Fault::new("missing field").field(*field).expected(format!("`{field}: ...`")).found("nothing")
+        }
+        Error::Eof | Error::ExpectedStructLikeEnd | Error::UnclosedBlockComment
+            if text[span.start..].trim().is_empty() =>
+        {
+            Fault::new("text ends too early").expected("the rest of it").found("the end").hint("restore the file")
+        }
+        other => {
+            let line = text[..span.start].rsplit('\n').next().unwrap_or_default();
+            let field = line.rsplit(['(', ',']).next().unwrap_or_default().split(':').next().unwrap_or_default().trim();
+            let found: String = text[span.clone()].chars().take(40).collect();
+            let fault = Fault::new(other.to_string())
+                .expected("a value of another form or range")
+                .found(format!("`{}`", if found.is_empty() { "the end" } else { &found }))
+                .hint("the spot is marked below");
+            if field.is_empty() { fault } else { fault.field(field) }
+        }
     };
     fault.span(name, text, span)
 }
@@ -63,7 +78,7 @@ fn unknown(what: &str, found: &str, expected: &[&'static str]) -> Fault {
         .found(found);
     match did_you_mean(found, expected.iter().copied()) {
         Some(close) => fault.hint(format!("did you mean `{close}`?")),
-        None => fault,
+        None => fault.hint("remove it"),
     }
 }
 

@@ -1,10 +1,13 @@
 //! The search with a judge that needs no network: the same at any order and number of threads, and after any kill.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use lossgen::evolution::{
-    Evaluator, Event, Outcome, Population, Score, Search, SearchConfig, StopReason, Trial, newest_generation,
+    Evaluator, Event, Outcome, Population, Score, Search, SearchConfig, StopReason, Trial, newest_population,
 };
+use lossgen::fault::{Kind, Result};
 use lossgen::formula::Formula;
 use lossgen::grammar::Grammar;
 use lossgen::run::RunDir;
@@ -12,9 +15,14 @@ use lossgen::run::RunDir;
 use crate::support::Batch;
 
 /// Judges a loss by how far a few gradient steps on free logits get; some losses "diverge".
+#[derive(Default)]
 struct Toy {
     /// Results arrive in reverse order.
     reversed: bool,
+    /// Every fifth training fails the first time.
+    weak: bool,
+    /// Losses whose training has failed.
+    failed: RefCell<BTreeSet<String>>,
 }
 
 impl Toy {
@@ -47,7 +55,11 @@ impl Evaluator for Toy {
             order.reverse();
         }
         for slot in order {
-            if !done(slot, Self::judge(trial, &losses[slot])) {
+            let text = losses[slot].to_string();
+            let fails = self.weak && text.len().is_multiple_of(5) && self.failed.borrow_mut().insert(text);
+            let failure = || Outcome::Failed { reason: "no memory".to_string() };
+            let outcome = if fails { failure() } else { Self::judge(trial, &losses[slot]) };
+            if !done(slot, outcome) {
                 return;
             }
         }
@@ -55,11 +67,20 @@ impl Evaluator for Toy {
 }
 
 fn search(path: &Path, seed: u64, reversed: bool, watch: &mut dyn FnMut(&Event) -> bool) -> (Population, StopReason) {
+    try_search(path, seed, &Toy { reversed, ..Toy::default() }, watch).unwrap()
+}
+
+fn try_search(
+    path: &Path,
+    seed: u64,
+    toy: &Toy,
+    watch: &mut dyn FnMut(&Event) -> bool,
+) -> Result<(Population, StopReason)> {
     let run = if path.exists() { RunDir::open(path).unwrap() } else { RunDir::create(path).unwrap() };
     run.write("manifest.ron", b"()").unwrap();
     let config = SearchConfig { population: 16, generations: 5, ..SearchConfig::default() };
     let grammar = Grammar::polarity();
-    Search { config: &config, seed, grammar: &grammar, evaluator: &Toy { reversed }, run: &run }.run(watch).unwrap()
+    Search { config: &config, seed, grammar: &grammar, evaluator: toy, run: &run }.run(watch)
 }
 
 fn generations(path: &Path) -> Vec<String> {
@@ -83,15 +104,14 @@ fn a_search_stopped_anywhere_continues_as_if_it_had_not_been() {
     for patience in [0, 1, 7, 20, 33, 60] {
         let path = home.path().join(format!("stopped-{patience}"));
         let mut left = patience;
-        let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            search(&path, 2, false, &mut |_| {
-                left -= 1;
-                left > 0
-            })
-        }));
+        let stopped = try_search(&path, 2, &Toy::default(), &mut |_| {
+            left -= 1;
+            left > 0
+        });
         // Before the first generation is complete there is no population to return, only a journal.
-        if let Ok((_, reason)) = stopped {
-            assert_eq!(reason, StopReason::Signal, "{patience}");
+        match stopped {
+            Ok((_, reason)) => assert_eq!(reason, StopReason::Signal, "{patience}"),
+            Err(fault) => assert_eq!(fault.kind(), Kind::Stopped, "{fault}"),
         }
         // A kill leaves half a line behind.
         let journal = path.join("journal.jsonl");
@@ -122,7 +142,7 @@ fn nothing_is_trained_twice_and_failures_rank_last() {
 
     // One line per training, and those from scratch of the best are trainings, too.
     let journal = std::fs::read_to_string(path.join("journal.jsonl")).unwrap();
-    let lines: std::collections::BTreeSet<&str> = journal.lines().collect();
+    let lines: BTreeSet<&str> = journal.lines().collect();
     assert_eq!(lines.len(), journal.lines().count(), "a training was paid for twice");
     assert_eq!(journal.matches("\"trial\":\"shared_start\"").count(), count);
     let best = &population.individuals[..2];
@@ -141,8 +161,8 @@ fn a_population_survives_being_written_and_damage_is_told() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("run");
     let (population, _) = search(&path, 4, false, &mut |_| true);
-    let file = newest_generation(&path).unwrap().unwrap();
-    assert_eq!(Population::load(&file).unwrap(), population);
+    let file = path.join("generation-0005.ron");
+    assert_eq!(newest_population(&path).unwrap().unwrap(), population);
 
     let text = std::fs::read_to_string(&file).unwrap();
     for damaged in [
@@ -150,9 +170,26 @@ fn a_population_survives_being_written_and_damage_is_told() {
         &text.replacen("(mean ", "(maen ", 1),
         &text.replacen("version: 1", "version: 9", 1),
         "",
+        "(version: 1, generation: 5, next_id: 0, individuals: [])",
+        &text.replacen("next_id: ", "next_id: 1, //", 1),
+        &text.replacen("generation: 5", "generation: 4", 1),
+        &text.replacen("dice: [", "dice: [0.5, ", 1),
     ] {
         std::fs::write(&file, damaged).unwrap();
-        let fault = Population::load(&file).unwrap_err().to_string();
-        assert!(fault.contains("generation-0005.ron"), "{fault}");
+        let fault = newest_population(&path).unwrap_err();
+        let (message, kind) = (fault.to_string(), fault.kind());
+        assert!(message.contains("generation-0005.ron") && kind == Kind::BadInput, "{message}");
     }
+}
+
+#[test]
+fn a_failure_of_the_machine_is_not_held_against_a_loss() {
+    let home = tempfile::tempdir().unwrap();
+    let weak = Toy { weak: true, ..Toy::default() };
+    try_search(&home.path().join("weak"), 5, &weak, &mut |_| true).unwrap();
+    assert!(weak.failed.borrow().len() > 5, "the toy never failed");
+    search(&home.path().join("strong"), 5, false, &mut |_| true);
+    assert_eq!(generations(&home.path().join("weak")), generations(&home.path().join("strong")));
+    let journal = std::fs::read_to_string(home.path().join("weak/journal.jsonl")).unwrap();
+    assert!(!journal.contains("no memory"));
 }

@@ -117,6 +117,12 @@ impl Config {
         if let Some(folder) = &common.data {
             config.data = Source::Decathlon(folder.clone());
         }
+        // A run is continued and its winner trained from any directory.
+        if let Source::Decathlon(folder) = &mut config.data
+            && let Ok(whole) = std::fs::canonicalize(&*folder)
+        {
+            *folder = whole;
+        }
         if let Some(seed) = common.seed {
             config.seed = seed;
         }

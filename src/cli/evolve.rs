@@ -11,7 +11,9 @@ use super::term::Term;
 use super::{Common, STOP, reference};
 use crate::data::Dataset;
 use crate::data::folds::{self, Holdout};
-use crate::evolution::{Evaluator, Event, Individual, Origin, Population, Rejection, Score, Search, StopReason, Trial};
+use crate::evolution::{
+    Breeder, Evaluator, Event, Individual, Origin, Population, Rejection, Score, Search, StopReason, Trial,
+};
 use crate::fault::{Fault, Result};
 use crate::grammar::Grammar;
 use crate::notation;
@@ -52,6 +54,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         check_kernels(&manifest.kernels)?;
         check_digest(&manifest.data_digest, &dataset)?;
     }
+    Breeder { config: &config.search, grammar: &grammar, seed: config.seed }.check()?;
     // The directory is made after everything that can be wrong has been looked at: nothing is left half-made.
     let run = match &arguments.resume {
         Some(path) => RunDir::open(path)?,

@@ -53,17 +53,25 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
             .expected("`best` or an id of the table")
             .found(format!("`{id}`"))
     })?;
-    term.result(&if arguments.dot { Plan::new(&individual.formula).dot() } else { explain(individual, &population) });
+    term.result(&if arguments.dot {
+        Plan::new(&individual.formula).dot()
+    } else if common.json {
+        row(individual).to_string()
+    } else {
+        explain(individual, &population)
+    });
     Ok(())
 }
 
 /// Ranked table, front, and what was thrown away.
 fn overview(population: &Population, arguments: &Arguments) -> String {
-    let mut everybody: Vec<&Individual> = population.everybody().collect();
-    if !arguments.all {
-        everybody.truncate(population.individuals.len());
+    // The living in the order in which they breed, Dice less a toll per word: the first is `best`.
+    let mut everybody: Vec<&Individual> = population.individuals.iter().collect();
+    if arguments.all {
+        let mut departed: Vec<&Individual> = population.departed.iter().collect();
+        departed.sort_by(|a, b| b.outcome.dice().total_cmp(&a.outcome.dice()).then(a.id.cmp(&b.id)));
+        everybody.extend(departed);
     }
-    everybody.sort_by(|a, b| b.outcome.dice().total_cmp(&a.outcome.dice()).then(a.id.cmp(&b.id)));
     let front = population.front();
     let mut text = format!(
         "generation {}, {} individuals, {} losses trained in all\n\n{}\n",
@@ -73,7 +81,7 @@ fn overview(population: &Population, arguments: &Arguments) -> String {
         ranked(&everybody),
     );
     text += &format!(
-        "\nPareto front (validation Dice against size in words)\n\n{}\n",
+        "\nPareto front (validation Dice against size in words; `-` under scratch: nobody knows whether it trains a fresh network)\n\n{}\n",
         ranked(&front.iter().collect::<Vec<_>>())
     );
     if !population.rejections.is_empty() {
@@ -171,15 +179,16 @@ fn scores(score: &Score) -> String {
     )
 }
 
+fn row(individual: &Individual) -> serde_json::Value {
+    let (formula, score) = (&individual.formula, individual.outcome.score());
+    serde_json::json!({
+        "id": individual.id, "birth": individual.birth, "parents": individual.parents, "origin": individual.origin.name(),
+        "loss": formula.to_string(), "infix": formula.infix(), "latex": formula.latex(), "size": formula.size(),
+        "dice": score.map(Score::mean_dice), "hd95_mm": score.map(Score::mean_hd95_mm), "scratch_dice": individual.scratch,
+    })
+}
+
 fn json(population: &Population) -> String {
-    let row = |individual: &Individual| {
-        let score = individual.outcome.score();
-        serde_json::json!({
-            "id": individual.id, "birth": individual.birth, "parents": individual.parents, "origin": individual.origin.name(),
-            "loss": individual.formula.to_string(), "size": individual.formula.size(),
-            "dice": score.map(Score::mean_dice), "hd95_mm": score.map(Score::mean_hd95_mm), "scratch_dice": individual.scratch,
-        })
-    };
     let rows: Vec<_> = population.everybody().map(row).collect();
     let front: Vec<u64> = population.front().iter().map(|individual| individual.id).collect();
     serde_json::json!({"generation": population.generation, "individuals": rows, "front": front}).to_string()

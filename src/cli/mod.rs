@@ -1,5 +1,6 @@
 //! The command: what was typed, what it means, what is printed, and the exit code.
 
+mod bench;
 mod config;
 mod data;
 mod evaluate;
@@ -83,6 +84,9 @@ enum Command {
     /// Phantoms as files
     #[command(subcommand)]
     Data(data::Command),
+    /// How fast this machine is at what a search does
+    #[command(subcommand)]
+    Bench(bench::Command),
 }
 
 /// Set by a signal. Work looks at it and stops where it can be resumed.
@@ -123,6 +127,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Loss(command) => loss::run(command, common, term),
         Command::Grammar(command) => grammar::run(command, term),
         Command::Data(command) => data::run(command, common, term),
+        Command::Bench(command) => bench::run(command, common, term),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::evolution::{Individual, Population, newest_generation};
+use crate::evolution::{Individual, Population, newest_population};
 use crate::fault::{Fault, Result};
 use crate::losses::form::Form;
 use crate::losses::{self, Loss};
@@ -59,10 +59,9 @@ fn called(typed: &str, individual: &Individual) -> Loss {
 /// If there is none.
 pub(super) fn population(place: &Path) -> Result<Population> {
     if place.is_dir() {
-        let newest = newest_generation(place)?.ok_or_else(|| {
+        return newest_population(place)?.ok_or_else(|| {
             Fault::new("run has no population yet").file(place).expected("a file `generation-NNNN.ron` in it")
-        })?;
-        return Population::load(&newest);
+        });
     }
     if !place.exists() {
         return Err(Fault::new("no such run or population")

@@ -14,6 +14,7 @@ use super::term::Term;
 use super::{Common, STOP, results};
 use crate::data::folds;
 use crate::data::{Case, Dataset};
+use crate::evolution::Gates;
 use crate::fault::{Fault, Result};
 use crate::losses::Loss;
 use crate::losses::form::Form;
@@ -88,6 +89,19 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
     };
     // Mistyped losses are told before volumes are read; what the classes are is only known then.
     let found = find(&Form::default())?;
+    if let Some(twice) = arguments.losses.iter().enumerate().find(|(i, loss)| arguments.losses[..*i].contains(loss)) {
+        return Err(Fault::new("the same loss twice").field("--loss").expected("every loss once").found(twice.1));
+    }
+    for Found { loss, .. } in &found {
+        if let Err(why) = Gates::default().pass(&loss.formula) {
+            term.say(&format!("{}: a search would not train it: {why}", loss.name));
+        }
+    }
+    for (typed, _) in
+        arguments.losses.iter().zip(&found).filter(|(typed, found)| typed.contains('#') && found.run.is_none())
+    {
+        term.say(&format!("{typed}: no manifest beside it; the cases that its search saw are not kept apart"));
+    }
     let search = the_run(arguments, &found)?;
     let manifest = search.as_deref().map(Manifest::load).transpose()?;
     let config = configure(arguments, manifest.as_ref(), common)?;

@@ -56,7 +56,11 @@ impl Layout {
     /// understood, or there is no case at all.
     pub fn read(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
-            return Err(Fault::new("dataset folder does not exist").file(folder).hint(SHAPE));
+            return Err(Fault::new("dataset folder does not exist")
+                .file(folder)
+                .expected("a folder")
+                .found("nothing")
+                .hint(SHAPE));
         }
         let path = folder.join("dataset.json");
         let text = fs::read_to_string(&path).map_err(|error| Fault::io("read", &path, &error).hint(SHAPE))?;
@@ -110,7 +114,11 @@ fn entries(folder: &Path) -> Result<Vec<Entry>> {
     let (images, labels) = (folder.join("imagesTr"), folder.join("labelsTr"));
     let found = nifti_files(&images).map_err(|fault| fault.hint(SHAPE))?;
     if found.is_empty() {
-        return Err(Fault::new("dataset has no image").file(images).expected("files named ID.nii.gz or ID.nii"));
+        return Err(Fault::new("dataset has no image")
+            .file(images)
+            .expected("files named ID.nii.gz or ID.nii")
+            .found("none")
+            .hint(SHAPE));
     }
     let pair = |(id, image): (String, PathBuf)| {
         let candidates = [labels.join(format!("{id}.nii.gz")), labels.join(format!("{id}.nii"))];
@@ -119,6 +127,7 @@ fn entries(folder: &Path) -> Result<Vec<Entry>> {
             None => Err(Fault::new("image has no mask")
                 .file(image)
                 .expected(candidates[0].display())
+                .found("no such file")
                 .hint("masks have the name of their image; move images without a mask to imagesTs")),
         }
     };

@@ -3,13 +3,16 @@
 
 #![expect(clippy::float_cmp, reason = "values read are the values stored")]
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::{Dataset, LabelMode, Preprocess, nifti};
 
 fn folder(name: &str) -> Option<PathBuf> {
     let Some(root) = std::env::var_os("LOSSGEN_TEST_DATA") else {
-        eprintln!("skipped: LOSSGEN_TEST_DATA does not name the folder of real volumes");
+        // Not `eprintln!`, which the harness keeps to itself when a test passes.
+        let reason = "skipped: LOSSGEN_TEST_DATA does not name the folder of real volumes";
+        writeln!(std::io::stderr().lock(), "{reason}").unwrap();
         return None;
     };
     Some(PathBuf::from(root).join(name))

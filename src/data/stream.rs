@@ -39,9 +39,13 @@ fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 pub(super) fn damaged(path: &Path, error: &io::Error) -> Fault {
     let hint = "the copy was interrupted or altered; copy the file again from its source";
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => Fault::new("compressed file is cut off").file(path).hint(hint),
+        io::ErrorKind::UnexpectedEof => Fault::new("compressed file is cut off")
+            .file(path)
+            .expected("the end of the compressed data")
+            .found("the end of the file")
+            .hint(hint),
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-            Fault::new("compressed file is damaged").file(path).found(error).hint(hint)
+            Fault::new("compressed file is damaged").file(path).expected("gzip data").found(error).hint(hint)
         }
         _ => Fault::io("read", path, error),
     }

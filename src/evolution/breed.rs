@@ -9,9 +9,10 @@ use super::event::Event;
 use super::individual::Origin;
 use super::novelty::Novelty;
 use super::population::Population;
-use super::{Search, Watch, crossover, mutate, select};
-use crate::fault::Result;
+use super::{SearchConfig, crossover, mutate, select};
+use crate::fault::{Fault, Result};
 use crate::formula::Formula;
+use crate::grammar::Grammar;
 use crate::losses::catalog::CATALOG;
 use crate::rng::{Purpose, stream};
 
@@ -22,20 +23,42 @@ pub(super) struct Unborn {
     pub(super) formula: Formula,
 }
 
-impl Search<'_> {
-    /// The catalog as far as it is in the language and there are places for it, then random losses.
-    pub(super) fn founders(&self, novelty: &mut Novelty, watch: Watch<'_>) -> Result<Vec<Unborn>> {
-        let mut brood = Vec::new();
+/// Makes children: all that a search needs before anything is trained.
+#[derive(Debug, Clone, Copy)]
+pub struct Breeder<'a> {
+    /// Settings.
+    pub config: &'a SearchConfig,
+    /// What may be said.
+    pub grammar: &'a Grammar,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+impl Breeder<'_> {
+    /// Whether a search can begin.
+    ///
+    /// # Errors
+    /// If the grammar yields no loss that passes the gates.
+    pub fn check(&self) -> Result<()> {
+        self.founders(&mut Novelty::after(None)).map(drop)
+    }
+
+    /// The catalog as far as it is in the language and there are places for it, then random losses; and who was skipped.
+    ///
+    /// # Errors
+    /// If that is nobody.
+    pub(super) fn founders(&self, novelty: &mut Novelty) -> Result<(Vec<Unborn>, Vec<Event>)> {
+        let (mut brood, mut skipped) = (Vec::new(), Vec::new());
         for entry in CATALOG {
             let formula = entry.formula().canonical();
-            let skipped = match self.grammar.check_loss(&formula) {
+            let reason = match self.grammar.check_loss(&formula) {
                 _ if brood.len() >= self.config.founders => Some("the places for founders are taken".to_string()),
                 Err(fault) => Some(fault.to_string().replace("\n  ", "; ")),
                 Ok(_) if !novelty.admit(&formula) => Some("behaves like another founder".to_string()),
                 Ok(_) => None,
             };
-            if let Some(reason) = skipped {
-                self.tell(&Event::FounderSkipped { name: entry.name.to_string(), reason }, watch)?;
+            if let Some(reason) = reason {
+                skipped.push(Event::FounderSkipped { name: entry.name.to_string(), reason });
             } else {
                 let origin = Origin::Founder(entry.name.to_string());
                 brood.push(Unborn { parents: Vec::new(), origin, formula });
@@ -43,7 +66,14 @@ impl Search<'_> {
         }
         let missing = self.config.population.saturating_sub(brood.len());
         brood.extend((0..missing).filter_map(|slot| self.random(0, slot, novelty)));
-        Ok(brood)
+        if brood.is_empty() {
+            return Err(Fault::new("the grammar yields no loss that passes the gates")
+                .field("search.grammar")
+                .expected("a grammar with losses that train")
+                .found(format!("`{}`", self.grammar.name))
+                .hint("`lossgen grammar show` prints some of its losses"));
+        }
+        Ok((brood, skipped))
     }
 
     /// A loss drawn from the grammar that is new; `None` if none was found.
@@ -57,7 +87,7 @@ impl Search<'_> {
     }
 
     /// The children of a generation, one per place that the elites leave.
-    pub(super) fn breed(&self, parents: &Population, novelty: &mut Novelty) -> Vec<Unborn> {
+    pub(super) fn brood(&self, parents: &Population, novelty: &mut Novelty) -> Vec<Unborn> {
         let places = self.config.population - self.config.elites;
         (0..places).filter_map(|slot| self.child(parents, slot, novelty)).collect()
     }

@@ -60,7 +60,13 @@ impl SearchConfig {
         let share = |value: f64| (0.0..=1.0).contains(&value);
         let rows = [
             ("search.population", self.population >= 2, "at least 2", self.population.to_string()),
-            ("search.tournament", self.tournament >= 1, "at least 1", self.tournament.to_string()),
+            (
+                "search.tournament",
+                (1..=self.population).contains(&self.tournament),
+                "1 to the population",
+                self.tournament.to_string(),
+            ),
+            ("search.attempts", self.attempts <= 10_000, "at most 10000", self.attempts.to_string()),
             ("search.elites", self.elites < self.population, "fewer than the population", self.elites.to_string()),
             ("search.crossover", share(self.crossover), "0 to 1", self.crossover.to_string()),
             ("search.immigrants", share(self.immigrants), "0 to 1", self.immigrants.to_string()),

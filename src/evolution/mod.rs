@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use breed::Breeder;
 use breed::Unborn;
 pub use config::SearchConfig;
 pub use event::{Event, StopReason};
@@ -61,6 +62,15 @@ struct Record {
     outcome: Outcome,
 }
 
+/// What becomes of trainings that fail.
+#[derive(Debug, Clone, Copy)]
+enum Failures {
+    /// They are tried again and leave no trace.
+    Retry,
+    /// They are the candidate's.
+    Final,
+}
+
 /// Results of finished trainings, by trial and canonical text.
 type Results = BTreeMap<(Trial, String), Outcome>;
 
@@ -76,7 +86,7 @@ impl Search<'_> {
     pub fn run(&self, watch: Watch<'_>) -> Result<(Population, StopReason)> {
         self.config.check()?;
         let mut results = self.journal()?;
-        let mut newest = newest_generation(self.run.path())?.map(|path| Population::load(&path)).transpose()?;
+        let mut newest = newest_population(self.run.path())?;
         loop {
             match newest {
                 Some(population) if population.generation >= self.config.generations => {
@@ -102,16 +112,17 @@ impl Search<'_> {
         watch: Watch<'_>,
     ) -> Result<Option<Population>> {
         let mut novelty = Novelty::after(parents);
+        let breeder = self.breeder();
         let brood = match parents {
-            None => self.founders(&mut novelty, watch)?,
-            Some(parents) => self.breed(parents, &mut novelty),
+            None => {
+                let (brood, skipped) = breeder.founders(&mut novelty)?;
+                for event in &skipped {
+                    self.tell(event, watch)?;
+                }
+                brood
+            }
+            Some(parents) => breeder.brood(parents, &mut novelty),
         };
-        if parents.is_none() && brood.is_empty() {
-            return Err(Fault::new("the grammar yields no loss that passes the gates")
-                .field("search.grammar")
-                .found(format!("`{}`", self.grammar.name))
-                .hint("`lossgen grammar show` prints some of its losses"));
-        }
         let generation = parents.map_or(0, |parents| parents.generation + 1);
         let losses: Vec<&Formula> = brood.iter().map(|unborn| &unborn.formula).collect();
         let open = losses.iter().filter(|loss| !results.contains_key(&(Trial::SharedStart, key(loss)))).count();
@@ -121,6 +132,10 @@ impl Search<'_> {
         }
         let mut next = self.succeed(parents, brood, results, novelty.rejections);
         Ok(self.confirm(&mut next, results, watch)?.then_some(next))
+    }
+
+    fn breeder(&self) -> Breeder<'_> {
+        Breeder { config: self.config, grammar: self.grammar, seed: self.seed }
     }
 
     /// Results of earlier trainings.
@@ -153,11 +168,37 @@ impl Search<'_> {
             .filter(|loss| !results.contains_key(&(trial, key(loss))))
             .map(|loss| (*loss).clone())
             .collect();
+        let failed = self.train(generation, trial, &open, Failures::Retry, results, watch)?;
+        let go_on = match failed {
+            Some(failed) if failed.is_empty() => true,
+            // Once more: most failures are the machine's (no memory, no thread), and those of a candidate repeat.
+            Some(failed) => self.train(generation, trial, &failed, Failures::Final, results, watch)?.is_some(),
+            None => false,
+        };
+        // Whoever stops during the last training of a generation still has a complete generation.
+        Ok(go_on || losses.iter().all(|loss| results.contains_key(&(trial, key(loss)))))
+    }
+
+    /// Trains losses; returns those that failed if failures are to be tried again, `None` if the watcher wants to stop.
+    fn train(
+        &self,
+        generation: usize,
+        trial: Trial,
+        losses: &[Formula],
+        failures: Failures,
+        results: &mut Results,
+        watch: Watch<'_>,
+    ) -> Result<Option<Vec<Formula>>> {
         let context = self.evaluator.context();
         let mut journal = Journal::open(&self.run.file("journal.jsonl"))?;
         let mut status = Ok(true);
-        self.evaluator.evaluate(trial, &open, &mut |slot, outcome| {
-            let loss = &open[slot];
+        let mut failed = Vec::new();
+        self.evaluator.evaluate(trial, losses, &mut |slot, outcome| {
+            let loss = &losses[slot];
+            if let (Outcome::Failed { .. }, Failures::Retry) = (&outcome, failures) {
+                failed.push(loss.clone());
+                return matches!(status, Ok(true));
+            }
             let record = Record { context: context.clone(), trial, loss: key(loss), outcome: outcome.clone() };
             let judged = Event::Judged { generation, trial, loss: loss.to_string(), outcome: outcome.clone() };
             results.insert((trial, key(loss)), outcome);
@@ -171,8 +212,7 @@ impl Search<'_> {
             };
             matches!(status, Ok(true))
         });
-        // Whoever stops during the last training of a generation still has a complete generation.
-        status.map(|go_on| go_on || losses.iter().all(|loss| results.contains_key(&(trial, key(loss)))))
+        status.map(|go_on| go_on.then_some(failed))
     }
 
     /// The next generation: elites and children, best first.
@@ -246,13 +286,15 @@ impl Search<'_> {
 
     fn save(&self, population: &Population) -> Result<()> {
         self.run.write(&generation_file(population.generation), population.to_text()?.as_bytes())?;
-        let mut rows = String::from("size,dice,hd95_mm,id,loss\n");
+        // Without a number under scratch_dice, nobody knows whether the loss trains a fresh network.
+        let mut rows = String::from("size,dice,hd95_mm,scratch_dice,id,loss\n");
         for individual in population.front() {
             if let Some(score) = individual.outcome.score() {
                 let (dice, hd95) = (score.mean_dice(), score.mean_hd95_mm());
                 rows += &format!(
-                    "{},{dice:.6},{hd95:.4},{},{}\n",
+                    "{},{dice:.6},{hd95:.4},{},{},{}\n",
                     individual.formula.size(),
+                    individual.scratch.map_or(String::new(), |dice| format!("{dice:.6}")),
                     individual.id,
                     individual.formula
                 );
@@ -276,11 +318,26 @@ fn generation_file(generation: usize) -> String {
     format!("generation-{generation:04}.ron")
 }
 
-/// The newest saved generation of a run.
+/// The newest saved population of a run.
 ///
 /// # Errors
-/// If the directory cannot be read.
-pub fn newest_generation(run: &Path) -> Result<Option<PathBuf>> {
+/// If the directory cannot be read, or the file is not the population that its name says.
+pub fn newest_population(run: &Path) -> Result<Option<Population>> {
+    let Some(path) = newest_generation(run)? else { return Ok(None) };
+    let population = Population::load(&path)?;
+    if path.ends_with(generation_file(population.generation)) {
+        return Ok(Some(population));
+    }
+    Err(Fault::new("population of another generation than its name says")
+        .file(&path)
+        .field("generation")
+        .expected(generation_file(population.generation))
+        .found(population.generation)
+        .hint("restore the file, or remove it: `evolve --resume` continues from the generation before"))
+}
+
+/// The file of the newest generation of a run.
+fn newest_generation(run: &Path) -> Result<Option<PathBuf>> {
     let entries = std::fs::read_dir(run).map_err(|error| Fault::io("read", run, &error))?;
     let saved = entries.filter_map(|entry| {
         let name = entry.ok()?.file_name().into_string().ok()?;

@@ -1,6 +1,6 @@
 //! A population as a RON document.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -95,12 +95,41 @@ impl Population {
         let read = |entries: Vec<Entry>| -> Result<Vec<Individual>> {
             entries.into_iter().map(|entry| Individual::try_from(entry).map_err(|fault| fault.file(path))).collect()
         };
-        Ok(Self {
+        let population = Self {
             generation: document.generation,
             next_id: document.next_id,
             individuals: read(document.individuals)?,
             departed: read(document.departed)?,
             rejections: document.rejections,
-        })
+        };
+        population.check().map_err(|fault| fault.file(path))?;
+        Ok(population)
+    }
+
+    /// What RON cannot know: somebody lives, ids are unique, and everybody was judged on the same cases.
+    fn check(&self) -> Result<()> {
+        let wrong = |field: &str, expected: String, found: String| {
+            let hint = "restore the file, or remove it: `evolve --resume` continues from the generation before";
+            Err(Fault::new("not a population").field(field).expected(expected).found(found).hint(hint))
+        };
+        if self.individuals.is_empty() {
+            return wrong("individuals", "at least one".into(), "none".into());
+        }
+        let cases = self.everybody().find_map(|individual| individual.outcome.score()).map_or(0, |s| s.dice.len());
+        let mut ids = BTreeSet::new();
+        for individual in self.everybody() {
+            let id = individual.id;
+            if !ids.insert(id) || id >= self.next_id {
+                return wrong("id", format!("every id once, below {}", self.next_id), id.to_string());
+            }
+            let Some(score) = individual.outcome.score() else { continue };
+            for (field, values) in [("dice", &score.dice), ("hd95_mm", &score.hd95_mm)] {
+                if values.len() != cases || values.is_empty() || !values.iter().all(|value| value.is_finite()) {
+                    let expected = format!("{} finite numbers, one per validation case", cases.max(1));
+                    return wrong(&format!("{field} of individual {id}"), expected, format!("{values:?}"));
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -99,6 +99,22 @@ impl UNet3dConfig {
         level(self.in_channels, self.width) + down + up.sum::<usize>() + (self.width + 1) * self.out_channels
     }
 
+    /// Multiplications (each with an addition) of all convolutions for one volume, forward; the rest is small beside it.
+    /// `shape` passes [`UNet3dConfig::check_shape`].
+    pub fn multiply_adds(&self, shape: [usize; 3]) -> u64 {
+        let voxels = |level: usize| shape.iter().map(|n| (n >> level) as u64).product::<u64>();
+        let level = |inputs: usize, outputs: usize| 27 * (outputs * (inputs + outputs)) as u64;
+        let maps = |level: usize| self.width << level;
+        let down = (1..self.levels).map(|i| level(maps(i - 1), maps(i)) * voxels(i)).sum::<u64>();
+        let up = (1..self.levels).map(|i| {
+            let (inputs, outputs) = (maps(i), maps(i - 1));
+            // A voxel above comes from one voxel below.
+            ((inputs * outputs) as u64 + level(2 * outputs, outputs)) * voxels(i - 1)
+        });
+        let ends = level(self.in_channels, self.width) + (self.width * self.out_channels) as u64;
+        ends * voxels(0) + down + up.sum::<u64>()
+    }
+
     /// Every axis of an input must be a multiple of this.
     pub fn multiple(&self) -> usize {
         1 << (self.levels - 1)

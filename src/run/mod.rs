@@ -38,7 +38,9 @@ impl RunDir {
     /// # Errors
     /// If the directory exists and is not empty, or cannot be made.
     pub fn create(path: &Path) -> Result<Self> {
-        let taken = path.is_dir() && std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        // A lock alone is what a kill in the first moment leaves.
+        let counts = |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() != "lock");
+        let taken = path.is_dir() && std::fs::read_dir(path).is_ok_and(|mut entries| entries.any(counts));
         if taken || path.is_file() {
             return Err(Fault::new("run directory is not empty")
                 .file(path)

@@ -12,4 +12,4 @@ mod trainer;
 pub mod workers;
 
 pub use recipe::Recipe;
-pub use trainer::{Job, Outcome, train};
+pub use trainer::{Job, Outcome, Phase, train, train_in_phases};

@@ -49,6 +49,21 @@ pub enum Outcome {
     Stopped,
 }
 
+/// A part of a step, in the order in which they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Patches are cut and varied.
+    Batch,
+    /// From image to logits.
+    Forward,
+    /// From logits to the loss and dL/dlogit.
+    Loss,
+    /// From dL/dlogit to the gradients of all parameters.
+    Backward,
+    /// Clipping, and the step itself.
+    Optimizer,
+}
+
 /// Adam's guard against division by zero, as in PyTorch. Burn's default of 1e-5 is of the order of real gradients of a
 /// normalised network and would make the learning rate depend on the scale of the loss.
 const EPSILON: f32 = 1e-8;
@@ -57,7 +72,17 @@ const EPSILON: f32 = 1e-8;
 const CLIP: f64 = 12.0;
 
 /// Trains a network. `watch` is told every finished step with its loss and says whether to go on.
-pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f64) -> bool) -> Outcome {
+pub fn train(network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f64) -> bool) -> Outcome {
+    train_in_phases(network, job, &mut |_| {}, watch)
+}
+
+/// As [`train`]; `mark` is told the end of every part of a step, so that somebody with a clock can say where time goes.
+pub fn train_in_phases(
+    mut network: UNet3d,
+    job: &Job<'_>,
+    mark: &mut dyn FnMut(Phase),
+    watch: &mut dyn FnMut(usize, f64) -> bool,
+) -> Outcome {
     let Job { recipe, .. } = job;
     let device = nn::device().autodiff();
     let plan = Plan::new(job.loss);
@@ -69,6 +94,7 @@ pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f6
             &recipe.augment,
             &mut stream(job.seed, Purpose::Batch, job.sequence, step as u64),
         );
+        mark(Phase::Batch);
         let image = Tensor::<5>::from_data(TensorData::new(batch.image, batch.shape), &device);
         let logits = network.forward(image);
 
@@ -79,6 +105,7 @@ pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f6
         let target =
             if softmax { with_background(&batch.target, batch.classes, depth * height * width) } else { batch.target };
         let outputs = floats(logits.clone());
+        mark(Phase::Forward);
         let mut slopes = vec![0f32; outputs.len()];
         let inputs = Inputs {
             progress: recipe.progress(step),
@@ -95,14 +122,17 @@ pub fn train(mut network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f6
         for slope in &mut slopes {
             *slope *= factor;
         }
+        mark(Phase::Loss);
 
         let slopes = Tensor::<5>::from_data(TensorData::new(slopes, output_shape), &device);
         let gradients = (logits * slopes).sum().backward();
         let mut gradients = GradientsParams::from_grads(gradients, &network);
+        mark(Phase::Backward);
         if !nn::clip_global_norm(&network, &mut gradients, CLIP).is_finite() {
             return Outcome::Diverged { step };
         }
         network = optimizer.step(recipe.rate(step), network, gradients);
+        mark(Phase::Optimizer);
         if !watch(step, loss) {
             return Outcome::Stopped;
         }

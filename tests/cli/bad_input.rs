@@ -1,5 +1,6 @@
 //! Bad input: exit code 2, one message that names the place and the cure, and nothing half-made.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use predicates::prelude::*;
@@ -48,6 +49,23 @@ fn configurations() {
     refused(home.path(), &["evolve", "c.ron", "--device", "tpu"], &["--device", "auto or cpu", "tpu"]);
     refused(home.path(), &["evolve", "c.ron", "--threads", "0"], &["--threads"]);
     refused(home.path(), &["evolve", "--resume", "nowhere"], &["nowhere", "manifest.ron"]);
+    write(tiny().replace("seed: 3", "seed: -3"));
+    refused(home.path(), &line, &["c.ron", "field:    seed", "expected:", "found:", "help:"]);
+    write(tiny().replace("generations: 2", "generations: 2, tournament: 100000000000"));
+    refused(home.path(), &line, &["c.ron", "search.tournament", "1 to the population", "100000000000"]);
+    write(tiny().replace("window: Sliding(patch: (8, 8, 8)", "window: Sliding(patch: (90000, 90000, 90000)"));
+    refused(home.path(), &line, &["c.ron", "train.window", "1e9 voxels"]);
+    std::fs::create_dir(home.path().join("folder")).unwrap();
+    refused(home.path(), &["evolve", "folder"], &["folder", "expected: a file", "found:    a folder"]);
+    // A language without a loss that trains: found before a run is made.
+    write(tiny());
+    let grammar = r#"(version: 1, name: "mute", start: "error", max_size: 9, sorts: {"error": Tree}, rules: [(gives: "error", form: "(mean (- 1 abs_diff))")])"#;
+    std::fs::write(home.path().join("g.ron"), grammar).unwrap();
+    refused(
+        home.path(),
+        &["evolve", "c.ron", "--grammar", "g.ron", "--out", "run"],
+        &["no loss that passes the gates", "mute", "help:"],
+    );
 }
 
 #[test]
@@ -79,7 +97,11 @@ fn populations() {
     std::fs::write(home.path().join("p.ron"), "(version: 1, generation: 0, next_id: 1, individuals: [(id: 0, birth: 0, parents: [], origin: Random, loss: \"(mean tq)\", outcome: Diverged(step: 1))])").unwrap();
     refused(home.path(), &["inspect", "p.ron"], &["p.ron", "unknown word `tq`", "loss of individual 0"]);
     std::fs::write(home.path().join("p.ron"), "not a population").unwrap();
-    refused(home.path(), &["inspect", "p.ron"], &["p.ron"]);
+    refused(home.path(), &["inspect", "p.ron"], &["p.ron", "expected:", "found:", "help:"]);
+    std::fs::write(home.path().join("p.ron"), [0x1f, 0x8b, 0xff, 0xfe]).unwrap();
+    refused(home.path(), &["inspect", "p.ron"], &["p.ron", "no text", "expected: text", "found:    other bytes"]);
+    std::fs::write(home.path().join("p.ron"), "(version: 1, generation: 0, next_id: 1, individuals: [])").unwrap();
+    refused(home.path(), &["inspect", "p.ron"], &["p.ron", "field:    individuals", "at least one", "none", "help:"]);
 }
 
 #[test]
@@ -87,13 +109,13 @@ fn data_folders() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("set");
     let evolve = |parts: &[&str]| refused(home.path(), &["evolve", "--data", "set", "--out", "run"], parts);
-    evolve(&["set"]);
+    evolve(&["dataset folder does not exist", "set"]);
     std::fs::create_dir_all(folder.join("imagesTr")).unwrap();
     std::fs::create_dir_all(folder.join("labelsTr")).unwrap();
-    evolve(&["dataset.json"]);
+    evolve(&["dataset.json", "does not exist"]);
     lossgen(home.path()).args(["data", "phantom", "good", "--cases", "4"]).assert().success();
     std::fs::copy(home.path().join("good/dataset.json"), folder.join("dataset.json")).unwrap();
-    evolve(&["set"]);
+    evolve(&["imagesTr", "expected:"]);
 
     let copy = |what: &str| {
         for entry in std::fs::read_dir(home.path().join("good").join(what)).unwrap() {
@@ -108,8 +130,35 @@ fn data_folders() {
     let name = label.file_name().unwrap().to_str().unwrap().to_string();
     let whole = std::fs::read(&label).unwrap();
     std::fs::write(&label, &whole[..whole.len() / 2]).unwrap();
-    evolve(&[&name]);
+    evolve(&[&name, "expected:", "found:", "help:"]);
     // An image is no label: its values are whole numbers, but far above any class.
     std::fs::copy(folder.join("imagesTr").join(&name), &label).unwrap();
-    evolve(&[&name]);
+    evolve(&[&name, "field:", "expected:", "found:"]);
+
+    let bytes = decompressed(&whole);
+    // The header says float32 (code 16) with the voxels as they are: one byte more than whole numbers need.
+    let voxels = bytes.len() - 352;
+    let mut halves = bytes[..352].to_vec();
+    halves[70..74].copy_from_slice(&[16, 0, 32, 0]);
+    halves.extend((0..voxels).flat_map(|v| (if v == 7 { 0.5f32 } else { 0.0 }).to_le_bytes()));
+    std::fs::write(&label, compressed(&halves)).unwrap();
+    evolve(&[&name, "whole", "expected:", "found:    0.5"]);
+    // One slice less than the image has.
+    let size = |axis: usize| usize::from(bytes[40 + 2 * axis]);
+    let mut short = bytes[..352 + size(1) * size(2) * (size(3) - 1)].to_vec();
+    short[46] -= 1;
+    std::fs::write(&label, compressed(&short)).unwrap();
+    evolve(&[&name, "grid", "expected:", "found:", "help:"]);
+}
+
+fn decompressed(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    flate2::read::GzDecoder::new(bytes).read_to_end(&mut out).unwrap();
+    out
+}
+
+fn compressed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }

@@ -1,6 +1,7 @@
 //! The program as a person runs it.
 
 mod bad_input;
+mod bench;
 mod evaluate;
 mod loss_eval;
 mod road;

@@ -1,5 +1,7 @@
 //! Our path against the tensor library's own operations: values and all gradients, on all kinds of sizes.
 
+use std::io::Write as _;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -59,7 +61,7 @@ const SIZES: [(usize, usize, usize, [usize; 3]); 10] = [
 #[test]
 fn convolutions_agree_on_every_size() {
     if KernelPath::detected() == KernelPath::Portable {
-        eprintln!("skipped: this processor has only the portable path");
+        writeln!(std::io::stderr().lock(), "skipped: this processor has only the portable path").unwrap();
         return;
     }
     let device = device().autodiff();
@@ -77,7 +79,7 @@ fn convolutions_agree_on_every_size() {
 #[test]
 fn transposed_convolutions_agree_on_every_size() {
     if KernelPath::detected() == KernelPath::Portable {
-        eprintln!("skipped: this processor has only the portable path");
+        writeln!(std::io::stderr().lock(), "skipped: this processor has only the portable path").unwrap();
         return;
     }
     let device = device().autodiff();
@@ -96,7 +98,7 @@ fn transposed_convolutions_agree_on_every_size() {
 #[test]
 fn norms_agree_on_every_size_and_far_from_zero() {
     if KernelPath::detected() == KernelPath::Portable {
-        eprintln!("skipped: this processor has only the portable path");
+        writeln!(std::io::stderr().lock(), "skipped: this processor has only the portable path").unwrap();
         return;
     }
     let device = device().autodiff();
@@ -148,7 +150,7 @@ fn norm_in_double(x: &[f32], dy: &[f32], gamma: f64, beta: f64) -> (Vec<f64>, Ve
 #[test]
 fn a_mean_of_ten_thousand_deviations_costs_no_digits() {
     if KernelPath::detected() == KernelPath::Portable {
-        eprintln!("skipped: this processor has only the portable path");
+        writeln!(std::io::stderr().lock(), "skipped: this processor has only the portable path").unwrap();
         return;
     }
     let device = device().autodiff();
@@ -229,7 +231,7 @@ fn views_give_what_their_copies_give() {
 #[test]
 fn no_samples_give_no_results_and_no_gradient() {
     if KernelPath::detected() == KernelPath::Portable {
-        eprintln!("skipped: this processor has only the portable path");
+        writeln!(std::io::stderr().lock(), "skipped: this processor has only the portable path").unwrap();
         return;
     }
     let device = device().autodiff();
