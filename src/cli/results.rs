@@ -13,7 +13,7 @@ use crate::metrics::{CaseMetrics, Metric};
 use crate::nn::{UNet3d, encode};
 use crate::rng::{Purpose, stream};
 use crate::run::{Journal, RunDir, read_journal};
-use crate::stats::{self, Verdict, holm};
+use crate::stats::{self, holm, wilcoxon};
 use crate::training::crossval::{Cell, CellOutcome, Study};
 
 /// The level of the tests.
@@ -64,7 +64,7 @@ pub(super) fn collect(study: &Study<'_>, out: &RunDir, term: &Term) -> Result<Re
                 let rows = rows(study, cell, metrics);
                 let mean = Table { rows: rows.clone() }.over_cases(Metric::Dice, None).mean;
                 term.say(&format!("  {place}: Dice {:.2} %", 100.0 * mean));
-                trouble = trouble.take().or_else(|| save(out, cell, &network, &curve).err());
+                trouble = save(out, cell, &network, &curve).err();
                 Some(Ending::Trained(rows))
             }
             CellOutcome::Diverged { step } => {
@@ -154,7 +154,9 @@ impl Results {
         let mut csv = String::from("loss,metric,unit,mean,sd,n,undefined,missed,spurious\n");
         let mut json = Vec::new();
         for (name, table) in &self.tables {
-            for metric in Metric::all() {
+            // A run that was begun before probabilities were measured has none.
+            let measured = |metric: &Metric| table.rows.iter().any(|row| row.metrics.measured(*metric));
+            for metric in Metric::all().filter(measured) {
                 let (folds, cases) = (table.over_folds(metric, None), table.over_cases(metric, None));
                 let counts = format!("{},{},{},{}", cases.n, cases.undefined, cases.missed, cases.spurious);
                 csv += &format!(
@@ -201,17 +203,11 @@ impl Results {
             format!("mean ± sd over {} folds of the mean over test volumes ({} values of Dice)\n", self.folds, cases.n);
         for (name, table) in &self.tables {
             let cases = table.over_cases(Metric::Hd95, None);
-            if cases.missed + cases.spurious > 0 {
+            if cases.replaced > 0 {
                 text += &format!(
-                    "{name}: {} missed and {} spurious structures; their distances count as the volume diagonal\n",
-                    cases.missed, cases.spurious
+                    "{name}: {} infinite distances (missed or spurious) count as the volume diagonal\n",
+                    cases.replaced
                 );
-            }
-            for metric in Metric::MAIN {
-                let undefined = table.over_cases(metric, None).undefined;
-                if undefined > 0 {
-                    text += &format!("{name}: {metric} of {undefined} masks is 0/0 and left out\n");
-                }
             }
         }
         let mut comparisons = Vec::new();
@@ -223,7 +219,7 @@ impl Results {
         let p_values: Vec<f64> = comparisons.iter().map(|(_, comparison)| comparison.signed_rank.p).collect();
         for ((name, comparison), p) in comparisons.iter().zip(holm::adjusted(&p_values)) {
             let paired = &comparison.paired;
-            let verdict = Verdict::of(paired.mean, p, paired.n, LEVEL);
+            let verdict = comparison.verdict(Metric::Dice.direction(), p, LEVEL);
             text += &format!(
                 "\nDice of {first_name} against {name}: {verdict}\n  difference {:+.2} points, 95 % interval [{:+.2}, {:+.2}], Wilcoxon p = {p:.3} (Holm), n = {}; detectable {:.2}\n",
                 100.0 * paired.mean,
@@ -232,6 +228,9 @@ impl Results {
                 paired.n,
                 100.0 * comparison.detectable,
             );
+            if p_values.len() as f64 * wilcoxon::least_p(paired.n) >= LEVEL {
+                text += &format!("  n = {} is too small: no outcome could have p < {LEVEL}\n", paired.n);
+            }
         }
         Ok(text)
     }

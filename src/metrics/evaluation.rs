@@ -85,7 +85,7 @@ impl Evaluation {
         self.table.rows.iter().flat_map(|row| {
             let value =
                 |metric| Measured { case: &row.case, class: row.class, metric, value: row.metrics.value(metric) };
-            Metric::all().map(value)
+            Metric::of_masks().map(value)
         })
     }
 
@@ -93,7 +93,7 @@ impl Evaluation {
     pub fn means(&self) -> impl Iterator<Item = ClassMean> {
         self.classes.iter().flat_map(|class| {
             let mean = |metric| ClassMean { class: *class, metric, over: self.table.over_cases(metric, Some(*class)) };
-            Metric::all().map(mean)
+            Metric::of_masks().map(mean)
         })
     }
 
@@ -158,9 +158,9 @@ mod tests {
     fn the_tolerance_reaches_surface_dice_and_nothing_else() {
         let (prediction, truth) = ([0, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0, 0, 0]);
         let case = |tolerance| CaseEvaluation::of(&volume(prediction), &volume(truth), tolerance).unwrap().present[&1];
-        let values = |tolerance| Metric::all().map(|metric| case(tolerance).value(metric)).collect::<Vec<f64>>();
+        let values = |tolerance| Metric::of_masks().map(|metric| case(tolerance).value(metric)).collect::<Vec<f64>>();
         let (tight, loose) = (values(1.9), values(2.0));
-        for metric in Metric::all() {
+        for metric in Metric::of_masks() {
             let pair = (tight[metric as usize], loose[metric as usize]);
             assert!(if metric == Metric::Nsd { pair == (0.0, 1.0) } else { pair.0 == pair.1 }, "{metric}: {pair:?}");
         }
@@ -171,7 +171,7 @@ mod tests {
         let mut bytes = Vec::new();
         evaluation(&[("a, b", [0, 1, 0, 0, 0, 0, 0, 0], [0; 8])]).write_csv(&mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
-        assert_eq!(text.lines().count(), 1 + Metric::all().count());
+        assert_eq!(text.lines().count(), 1 + Metric::of_masks().count());
         assert!(text.starts_with("case,class,metric,value,unit\n\"a, b\",1,accuracy,0.875,\n"), "{text}");
         assert!(text.contains("\n\"a, b\",1,recall,NaN,\n") && text.contains("\n\"a, b\",1,hd,inf,mm\n"), "{text}");
     }

@@ -13,14 +13,18 @@ use crate::volume::affine::TOLERANCE_MM;
 use crate::volume::surface::surface_distances;
 use crate::volume::{Grid, Volume};
 
+pub mod calibration;
 pub mod evaluation;
 pub mod overlap;
 pub mod surface;
 pub mod table;
 
+pub use calibration::Calibration;
 pub use evaluation::Evaluation;
 pub use overlap::Confusion;
 pub use surface::SurfaceMetrics;
+
+pub use crate::stats::Direction;
 
 /// A number that says how good a mask is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,29 +44,12 @@ pub enum Metric {
     Assd,
     Masd,
     Nsd,
-}
-
-/// Which values are good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// More is better.
-    Higher,
-    /// Less is better.
-    Lower,
-}
-
-impl Direction {
-    /// A difference as a gain: positive when it is an improvement.
-    pub fn gain(self, difference: f64) -> f64 {
-        match self {
-            Self::Higher => difference,
-            Self::Lower => -difference,
-        }
-    }
+    Brier,
+    Ece,
 }
 
 /// Key, title, unit (empty for ratios) and direction, in the order of the enum.
-const TABLE: [(Metric, &str, &str, &str, Direction); 13] = [
+const TABLE: [(Metric, &str, &str, &str, Direction); 15] = [
     (Metric::Accuracy, "accuracy", "Accuracy", "", Direction::Higher),
     (Metric::Dice, "dice", "Dice", "", Direction::Higher),
     (Metric::F2, "f2", "F2", "", Direction::Higher),
@@ -76,12 +63,24 @@ const TABLE: [(Metric, &str, &str, &str, Direction); 13] = [
     (Metric::Assd, "assd", "ASSD", "mm", Direction::Lower),
     (Metric::Masd, "masd", "MASD", "mm", Direction::Lower),
     (Metric::Nsd, "nsd", "NSD at 1 mm", "", Direction::Higher),
+    (Metric::Brier, "brier", "Brier score", "", Direction::Lower),
+    (Metric::Ece, "ece", "ECE", "", Direction::Lower),
 ];
 
 impl Metric {
     /// Every metric, in the order of reports.
     pub fn all() -> impl Iterator<Item = Self> {
         TABLE.iter().map(|row| row.0)
+    }
+
+    /// Those that two masks decide: all but the metrics of probabilities.
+    pub fn of_masks() -> impl Iterator<Item = Self> {
+        Self::all().filter(|metric| !metric.needs_probabilities())
+    }
+
+    /// Whether a mask is not enough to know it.
+    pub fn needs_probabilities(self) -> bool {
+        matches!(self, Self::Brier | Self::Ece)
     }
 
     /// The columns of the main table.
@@ -163,6 +162,9 @@ pub struct CaseMetrics {
     pub confusion: Confusion,
     /// Agreement of the surfaces; `None` if either mask is empty.
     pub surface: Option<SurfaceMetrics>,
+    /// Agreement of the probabilities; `None` if only masks were compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// Volume of a voxel, in ml.
     pub voxel_ml: f64,
     /// Diagonal of the volume, in mm: what replaces an infinite distance in means.
@@ -175,12 +177,13 @@ impl CaseMetrics {
         Self {
             confusion: Confusion { true_negative: grid.voxels() as u64, ..Confusion::default() },
             surface: None,
+            calibration: None,
             voxel_ml: grid.spacing.iter().product::<f64>() / 1000.0,
             diagonal_mm: grid.diagonal(),
         }
     }
 
-    /// The value of `metric`: NaN if undefined, +inf for distances to an empty mask.
+    /// The value of `metric`: NaN if undefined or not measured, +inf for distances to an empty mask.
     pub fn value(&self, metric: Metric) -> f64 {
         let counts = &self.confusion;
         let distance = |of: fn(&SurfaceMetrics) -> f64, one_empty: f64| match &self.surface {
@@ -202,7 +205,14 @@ impl CaseMetrics {
             Metric::Assd => distance(|s| s.assd, f64::INFINITY),
             Metric::Masd => distance(|s| s.masd, f64::INFINITY),
             Metric::Nsd => distance(|s| s.nsd, 0.0),
+            Metric::Brier => self.calibration.as_ref().map_or(f64::NAN, Calibration::brier),
+            Metric::Ece => self.calibration.as_ref().map_or(f64::NAN, Calibration::ece),
         }
+    }
+
+    /// Whether there was something to measure `metric` on; what was not measured is left out of files.
+    pub fn measured(&self, metric: Metric) -> bool {
+        self.calibration.is_some() || !metric.needs_probabilities()
     }
 
     /// Whether there is something to find and nothing was predicted.
@@ -216,7 +226,8 @@ impl CaseMetrics {
     }
 }
 
-/// Compares `class` in a prediction with the truth, surface Dice at the default tolerance.
+/// Compares `class` in a prediction with the truth, surface Dice at the default tolerance. Only masks are compared:
+/// `calibration` is the caller's to add.
 ///
 /// # Errors
 /// As [`evaluate_within`].
@@ -300,6 +311,22 @@ mod tests {
                 assert!(same, "{name}: {metric} is {value}, not {expected}");
             }
         }
+    }
+
+    #[test]
+    fn probabilities_are_measured_only_where_there_are_some() {
+        let mask = volume(ISOTROPIC, |v| ball(v, [4, 5, 6], 10));
+        let masks = evaluate(&mask, &mask, 2).unwrap();
+        let probabilities = mask.voxels.iter().map(|voxel| if *voxel == 2 { 0.75 } else { 0.25 });
+        let calibration = Some(Calibration::of(probabilities, &mask.voxels, 2).unwrap());
+        let both = CaseMetrics { calibration, ..masks };
+        for metric in [Metric::Brier, Metric::Ece] {
+            assert!(masks.value(metric).is_nan() && !masks.measured(metric) && both.measured(metric));
+            assert_eq!((metric.direction(), Metric::MAIN.contains(&metric)), (Direction::Lower, false));
+        }
+        assert_eq!((both.value(Metric::Brier), both.value(Metric::Ece)), (0.0625, 0.25));
+        assert_eq!(Metric::of_masks().count(), 13);
+        assert!(Metric::of_masks().all(|metric| masks.measured(metric)));
     }
 
     #[test]

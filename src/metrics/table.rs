@@ -45,7 +45,7 @@ pub struct CaseMean {
     pub sd: f64,
     /// Defined values.
     pub n: usize,
-    /// Values left out because they are 0/0.
+    /// Values left out because they are 0/0, or because they were not measured.
     pub undefined: usize,
     /// Cases where something was to be found and nothing was predicted.
     pub missed: usize,
@@ -111,7 +111,7 @@ impl Table {
 
 /// Writes the tables of several losses, one line per loss, case, class and metric:
 /// `loss,case,fold,class,metric,value,unit`. Values are as measured: `NaN` where undefined, `inf` for a distance to an
-/// empty mask.
+/// empty mask. Metrics that were not measured have no line.
 ///
 /// # Errors
 /// If `writer` fails.
@@ -121,7 +121,7 @@ pub fn write_csv<'a>(tables: impl IntoIterator<Item = (&'a str, &'a Table)>, wri
     csv.write_record(["loss", "case", "fold", "class", "metric", "value", "unit"]).map_err(failed)?;
     for (loss, table) in tables {
         for Row { case, fold, class, metrics } in &table.rows {
-            for metric in Metric::all() {
+            for metric in Metric::all().filter(|metric| metrics.measured(*metric)) {
                 let [fold, class, value] = [fold.to_string(), class.to_string(), metrics.value(metric).to_string()];
                 csv.write_record([loss, case, &fold, &class, metric.key(), &value, metric.unit()]).map_err(failed)?;
             }
@@ -174,7 +174,7 @@ fn summarise<'a>(metric: Metric, rows: impl Iterator<Item = &'a Row>) -> CaseMea
 #[expect(clippy::float_cmp, reason = "these numbers are exact")]
 mod tests {
     use super::*;
-    use crate::metrics::evaluate;
+    use crate::metrics::{Calibration, evaluate};
     use crate::volume::{Grid, Volume};
 
     /// A row of eight voxels, 1 mm apart: its diagonal is sqrt(66).
@@ -244,10 +244,38 @@ mod tests {
         let mut bytes = Vec::new();
         write_csv([("dice", &table())], &mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
-        assert_eq!(text.lines().count(), 1 + 5 * Metric::all().count());
+        assert_eq!(text.lines().count(), 1 + 5 * Metric::of_masks().count());
         assert!(text.starts_with("loss,case,fold,class,metric,value,unit\ndice,a,0,1,accuracy,1,\n"));
         assert!(text.contains("\ndice,b,0,1,hd,1,mm\n") && text.contains("\ndice,c,1,1,hd95,inf,mm\n"));
         assert!(text.contains("\ndice,c,1,1,precision,NaN,\n"));
+    }
+
+    #[test]
+    fn probabilities_have_lines_only_where_they_were_measured() {
+        let mut table = table();
+        let calibration = Calibration::of([0.25; 8], &[0, 1, 1, 1, 1, 0, 0, 0], 1).unwrap();
+        table.rows[1].metrics.calibration = Some(calibration);
+        let mut bytes = Vec::new();
+        write_csv([("dice", &table)], &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.lines().count(), 1 + 5 * Metric::of_masks().count() + 2);
+        assert!(text.contains("\ndice,b,0,1,brier,0.3125,\ndice,b,0,1,ece,0.25,\n"));
+        let brier = table.over_cases(Metric::Brier, None);
+        assert_eq!((brier.mean, brier.n, brier.undefined), (0.3125, 1, 4));
+        assert_eq!(table.by_subject(Metric::Ece, None), BTreeMap::from([("b", 0.25)]));
+        let json = serde_json::to_string(&table).unwrap();
+        assert_eq!(serde_json::from_str::<Table>(&json).unwrap(), table);
+    }
+
+    #[test]
+    fn rows_of_runs_before_there_were_probabilities_are_still_read() {
+        let text = serde_json::to_string(&table().rows[2]).unwrap();
+        let earlier = concat!(
+            r#"{"case":"c","fold":1,"class":1,"metrics":{"confusion":{"true_positive":0,"false_positive":0,"#,
+            r#""false_negative":4,"true_negative":4},"surface":null,"voxel_ml":0.001,"diagonal_mm":8.12403840463596}}"#
+        );
+        assert_eq!(text, earlier);
+        assert_eq!(serde_json::from_str::<Row>(earlier).unwrap(), table().rows[2]);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub mod distribution;
 pub mod holm;
 pub mod kendall;
 pub mod paired;
+pub mod ranking;
+pub mod resampled;
 pub mod summary;
 pub mod wilcoxon;
 
@@ -25,6 +27,25 @@ use wilcoxon::SignedRank;
 
 /// Confidence of every interval.
 pub const CONFIDENCE: f64 = 0.95;
+
+/// Which values are good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// More is better.
+    Higher,
+    /// Less is better.
+    Lower,
+}
+
+impl Direction {
+    /// A difference as a gain: positive when it is an improvement.
+    pub fn gain(self, difference: f64) -> f64 {
+        match self {
+            Self::Higher => difference,
+            Self::Lower => -difference,
+        }
+    }
+}
 
 /// Two numbers that enclose another with a stated confidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -73,6 +94,19 @@ pub fn compare(first: &[f64], second: &[f64], rng: &mut ChaCha8Rng) -> Result<Co
         detectable: paired::detectable(paired.sd, paired.n),
         dropped: first.len() - differences.len(),
     })
+}
+
+impl Comparison {
+    /// The verdict on the first method at `level`; `p` is that of the signed-rank test, corrected for the number of
+    /// comparisons where there are several ([`holm::adjusted`]).
+    ///
+    /// A few large differences may oppose many small ones, so that mean and ranks point in opposite directions: the test
+    /// then speaks against the mean that is reported, and neither direction is claimed.
+    pub fn verdict(&self, direction: Direction, p: f64, level: f64) -> Verdict {
+        let agree = self.paired.mean * self.signed_rank.rank_biserial > 0.0;
+        let gain = if agree { direction.gain(self.paired.mean) } else { 0.0 };
+        Verdict::of(gain, p, self.paired.n, level)
+    }
 }
 
 /// What a comparison allows to say.
@@ -124,6 +158,19 @@ mod tests {
         assert_eq!(Verdict::of(0.02, 0.05, 12, 0.05).to_string(), "not resolvable with n = 12");
         assert_eq!(Verdict::of(0.0, 0.01, 12, 0.05), Verdict::NotResolvable { n: 12 });
         assert_eq!(Verdict::of(f64::NAN, f64::NAN, 0, 0.05), Verdict::NotResolvable { n: 0 });
+    }
+
+    #[test]
+    fn a_verdict_follows_the_metric_and_needs_mean_and_ranks_to_agree() {
+        let of = |first: &[f64]| compare(first, &[0.0; 12], &mut stream(1, Purpose::Bootstrap, 0, 0)).unwrap();
+        let verdict = |found: &Comparison, direction| found.verdict(direction, found.signed_rank.p, 0.05);
+        let more = of(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]);
+        assert_eq!(verdict(&more, Direction::Higher), Verdict::Better);
+        assert_eq!(verdict(&more, Direction::Lower), Verdict::Worse);
+        // Eleven subjects lose a little and one gains much: significant, but against the mean.
+        let torn = of(&[-1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0, -9.0, -10.0, -11.0, 120.0]);
+        assert!(torn.signed_rank.p < 0.05 && torn.paired.mean > 0.0 && torn.signed_rank.rank_biserial < 0.0);
+        assert_eq!(verdict(&torn, Direction::Higher), Verdict::NotResolvable { n: 12 });
     }
 
     #[test]

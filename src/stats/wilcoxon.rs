@@ -10,6 +10,12 @@ use super::distribution::normal_tail;
 /// Up to so many non-zero differences the p-value is exact: 2^50 sign patterns are still exact numbers in f64.
 pub const EXACT: usize = 50;
 
+/// The smallest p-value that `n` differences can have, all of one sign: `2^(1 - n)`. With five subjects no outcome
+/// whatever is below 0.05.
+pub fn least_p(n: usize) -> f64 {
+    2.0_f64.powi(1 - n.min(1000) as i32).min(1.0)
+}
+
 /// Result of the test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SignedRank {
@@ -113,14 +119,17 @@ mod tests {
             let all_better: Vec<f64> = (1..=n).map(f64::from).collect();
             let found = SignedRank::of(&all_better);
             assert_eq!(found.p, 2.0_f64.powi(1 - n));
+            assert_eq!(found.p, least_p(n as usize));
             assert_eq!(found.rank_biserial, 1.0);
         }
-        assert_eq!((SignedRank::of(&[0.0; 5]).p, SignedRank::of(&[]).p), (1.0, 1.0));
+        assert_eq!((SignedRank::of(&[0.0; 5]).p, SignedRank::of(&[]).p, least_p(0)), (1.0, 1.0, 1.0));
+        assert!(least_p(5) > 0.05 && least_p(6) < 0.05);
     }
 
-    /// Differences, sum of positive ranks, p of `SciPy` 1.17.1 `wilcoxon(d)`; the last by enumeration
-    /// (`method=PermutationMethod(n_resamples=2**14 + 1)`).
-    const SMALL: [(&[f64], f64, f64); 6] = [
+    /// Differences, sum of positive ranks, p of `SciPy` 1.17.1 `wilcoxon(d)`; the last but one by enumeration
+    /// (`method=PermutationMethod(n_resamples=2**14 + 1)`), the last, 25 with ties and two zeros, by counting all 2^25
+    /// sign patterns of `scipy.stats.rankdata` in `NumPy` 2.4.6.
+    const SMALL: [(&[f64], f64, f64); 7] = [
         (&[1.5, -0.5, 2.0, 3.0, -1.0, 4.0, 0.75, 2.5], 32.0, 0.054_687_5),
         (&[1.0, -1.0, 2.0, 3.0, -2.0, 4.0, 5.0, 6.0, 1.0, 2.0], 48.0, 0.041_015_625),
         (&[0.0, 1.0, 2.0, -1.0, 3.0, 0.0, 4.0], 13.5, 0.1875),
@@ -134,14 +143,24 @@ mod tests {
             0.012_079_238_891_601_562,
         ),
         (&[1.0, -1.0, 2.0, 3.0, -2.0, 4.0, 5.0, 6.0, 1.0, 2.0, 7.0, -3.0, 8.0, 9.0], 90.5, 0.014_648_437_5),
+        (
+            &[
+                -4.0, 3.0, -3.0, 4.0, -2.0, 5.0, -1.0, 6.0, 0.0, 7.0, 1.0, 8.0, 2.0, -4.0, 3.0, -3.0, 4.0, -2.0, 5.0,
+                -1.0, 6.0, 0.0, 7.0, 1.0, 8.0, 2.0, -4.0,
+            ],
+            241.0,
+            0.033_095_777_034_759_52,
+        ),
     ];
 
-    /// Number and shift of the differences, p of `SciPy` 1.17.1 `wilcoxon(d)`: ties, zeros, and thirty without ties.
-    const LARGE: [(i32, f64, f64); 5] = [
+    /// Number and shift of the differences, p of `SciPy` 1.17.1 `wilcoxon(d)`: ties, zeros, and thirty and 25 without
+    /// ties.
+    const LARGE: [(i32, f64, f64); 6] = [
         (60, 35.5, 0.001_294_801_498_034_924),
         (101, 50.0, 1.0),
         (101, 47.5, 0.401_767_378_818_716_7),
         (101, 41.0, 0.004_632_352_801_274_583),
         (30, 35.5, 0.038_418_417_796_492_58),
+        (25, 35.5, 0.066_701_591_014_862_06),
     ];
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::infer::{Window, predict};
+use super::infer::{Prediction, Window};
 use super::{Job, Outcome as Training, Recipe, train, workers};
 use crate::data::Case;
 use crate::data::folds::Fold;
@@ -121,8 +121,13 @@ impl Study<'_> {
     fn judge(&self, network: &UNet3d, cases: &[Arc<Case>]) -> Result<Vec<Vec<CaseMetrics>>> {
         let network = nn::inference(network);
         let judge = |case: &Arc<Case>| {
-            let mask = predict(&network, case, self.window)?;
-            (1..=case.classes() as u8).map(|class| evaluate(&mask, &case.native_label, class)).collect()
+            let truth = &case.native_label;
+            let found = Prediction::of(&network, case, self.window)?;
+            let calibrations = found.calibrations(&truth.voxels)?;
+            let join = |(class, calibration)| {
+                Ok(CaseMetrics { calibration: Some(calibration), ..evaluate(&found.mask, truth, class)? })
+            };
+            (1..=u8::MAX).zip(calibrations).map(join).collect()
         };
         cases.iter().map(judge).collect()
     }

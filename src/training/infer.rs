@@ -1,10 +1,11 @@
-//! From a network and a case to a mask on the grid of the case's file.
+//! From a network and a case to a mask, and to probabilities, on the grid of the case's file.
 
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Case;
 use crate::fault::{Fault, Result};
+use crate::metrics::Calibration;
 use crate::nn::{self, UNet3d, floats};
 use crate::volume::Volume;
 
@@ -23,9 +24,6 @@ pub enum Window {
     },
 }
 
-/// Most voxels of a patch.
-const MOST_VOXELS: f64 = 1e9;
-
 impl Window {
     /// Whether volumes can be predicted with it.
     ///
@@ -33,12 +31,9 @@ impl Window {
     /// If a patch is empty or patches would not advance.
     pub fn check(&self) -> Result<()> {
         match self {
-            Self::Sliding { patch, overlap }
-                if !(1.0..=MOST_VOXELS).contains(&patch.iter().map(|n| *n as f64).product())
-                    || !(0.0..1.0).contains(overlap) =>
-            {
+            Self::Sliding { patch, overlap } if patch.contains(&0) || !(0.0..1.0).contains(overlap) => {
                 Err(Fault::new("setting out of range")
-                    .expected("a patch of 1 to 1e9 voxels and an overlap from 0 to below 1")
+                    .expected("a patch of voxels and an overlap from 0 to below 1")
                     .found(format!("{self:?}")))
             }
             _ => Ok(()),
@@ -52,25 +47,75 @@ impl Window {
 /// # Errors
 /// If the case cannot be brought back to its own grid.
 pub fn predict(network: &UNet3d, case: &Case, window: Window) -> Result<Volume<u8>> {
-    let shape = case.image.grid.shape;
-    let logits = match window {
-        Window::Whole => whole(network, &case.image.voxels, shape),
-        Window::Sliding { patch, overlap } => sliding(network, &case.image.voxels, shape, patch, overlap),
-    };
-    let mut mask = case.native_label.map(|_| 0u8);
-    // A logit of 0 is a probability of 0.5; one output more than classes is that of the background.
-    let background = logits.len() > case.classes();
+    Ok(Prediction::of(network, case, window)?.mask)
+}
+
+/// Everything that a network says of a case, on the grid of the case's file.
+pub struct Prediction {
+    /// The mask, see [`predict`].
+    pub mask: Volume<u8>,
+    /// One volume per output.
+    logits: Vec<Volume<f32>>,
+    /// Whether the first output is that of the background, and probabilities are those of a softmax.
+    background: bool,
+}
+
+impl Prediction {
+    /// Predicts a case.
+    ///
+    /// # Errors
+    /// As [`predict`].
+    pub fn of(network: &UNet3d, case: &Case, window: Window) -> Result<Self> {
+        let shape = case.image.grid.shape;
+        let logits = match window {
+            Window::Whole => whole(network, &case.image.voxels, shape),
+            Window::Sliding { patch, overlap } => sliding(network, &case.image.voxels, shape, patch, overlap),
+        };
+        // One output more than classes is that of the background.
+        let background = logits.len() > case.classes();
+        let logits: Vec<Volume<f32>> = logits.into_iter().map(|map| case.restore(map)).collect::<Result<_>>()?;
+        Ok(Self { mask: decide(case.native_label.map(|_| 0), &logits, background), logits, background })
+    }
+
+    /// How well the probabilities of every class, in ascending order from 1, agree with the truth.
+    ///
+    /// # Errors
+    /// If `truth` is on another grid, or an output is not a number.
+    pub fn calibrations(&self, truth: &[u8]) -> Result<Vec<Calibration>> {
+        if !self.background {
+            let sigmoid = |logit: &f32| 1.0 / (1.0 + (-f64::from(*logit)).exp());
+            let judge =
+                |(class, map): (u8, &Volume<f32>)| Calibration::of(map.voxels.iter().map(sigmoid), truth, class);
+            return (1..=u8::MAX).zip(&self.logits).map(judge).collect();
+        }
+        // The logarithm of the sum of exponentials, once for all classes.
+        let total = |voxel: usize| {
+            let outputs = self.logits.iter().map(|map| f64::from(map.voxels[voxel]));
+            let largest = outputs.clone().fold(f64::NEG_INFINITY, f64::max);
+            largest + outputs.map(|logit| (logit - largest).exp()).sum::<f64>().ln()
+        };
+        let totals: Vec<f64> = (0..self.mask.voxels.len()).map(total).collect();
+        let judge = |(class, map): (u8, &Volume<f32>)| {
+            // Rounding may end a hair above 1.
+            let softmax = |(logit, total): (&f32, &f64)| (f64::from(*logit) - total).exp().clamp(0.0, 1.0);
+            Calibration::of(map.voxels.iter().zip(&totals).map(softmax), truth, class)
+        };
+        (1..=u8::MAX).zip(&self.logits[1..]).map(judge).collect()
+    }
+}
+
+/// Gives every voxel of an empty mask the class of its largest logit.
+fn decide(mut mask: Volume<u8>, logits: &[Volume<f32>], background: bool) -> Volume<u8> {
+    // With a sigmoid per class the background is where none reaches 0, a probability of 0.5.
     let mut best = vec![if background { f32::NEG_INFINITY } else { 0.0 }; mask.voxels.len()];
-    for (class, logits) in logits.into_iter().enumerate() {
-        let label = class as u8 + u8::from(!background);
-        let native = case.restore(logits)?;
-        for ((voxel, best), logit) in mask.voxels.iter_mut().zip(&mut best).zip(native.voxels) {
-            if logit > *best {
-                (*voxel, *best) = (label, logit);
+    for (class, map) in (u8::from(!background)..=u8::MAX).zip(logits) {
+        for ((voxel, best), logit) in mask.voxels.iter_mut().zip(&mut best).zip(&map.voxels) {
+            if *logit > *best {
+                (*voxel, *best) = (class, *logit);
             }
         }
     }
-    Ok(mask)
+    mask
 }
 
 /// Logits per class of a box of the volume, which may reach past its end.
@@ -168,6 +213,50 @@ fn copy_box(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Confusion;
+    use crate::volume::Grid;
+
+    fn prediction(outputs: &[[f32; 4]], background: bool) -> Prediction {
+        let grid = Grid::aligned([1, 1, 4], [1.0; 3]);
+        let logits: Vec<Volume<f32>> =
+            outputs.iter().map(|voxels| Volume { grid: grid.clone(), voxels: voxels.to_vec() }).collect();
+        Prediction { mask: decide(Volume { grid, voxels: vec![0; 4] }, &logits, background), logits, background }
+    }
+
+    #[test]
+    fn a_sigmoid_decides_at_one_half_and_a_softmax_for_the_largest() {
+        let outputs = [[-1.0, 2.0, 0.5, -90.0], [-2.0, 1.0, 0.75, 90.0]];
+        assert_eq!(prediction(&outputs, false).mask.voxels, [0, 1, 2, 2]);
+        assert_eq!(prediction(&outputs, true).mask.voxels, [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn two_outputs_of_a_softmax_are_the_sigmoid_of_their_difference() {
+        let softmax = prediction(&[[0.5, -1.0, 90.0, 30.0], [1.0, 1.5, -90.0, -60.0]], true);
+        let sigmoid = prediction(&[[0.5, 2.5, -180.0, -90.0]], false);
+        let truth = [1, 1, 0, 1];
+        let (one, other) = (softmax.calibrations(&truth).unwrap(), sigmoid.calibrations(&truth).unwrap());
+        assert_eq!((one.len(), other.len()), (1, 1));
+        assert!((one[0].brier() - other[0].brier()).abs() < 1e-15 && (one[0].ece() - other[0].ece()).abs() < 1e-15);
+        let expected = [0.5_f64, 2.5].map(|logit| (1.0 / (1.0 + logit.exp())).powi(2)).iter().sum::<f64>() + 1.0;
+        assert!((one[0].brier() - expected / 4.0).abs() < 1e-15, "{}", one[0].brier());
+    }
+
+    #[test]
+    fn each_class_is_judged_on_its_own_probabilities() {
+        let outputs = [[-50.0, 50.0, -50.0, -50.0], [-50.0, -50.0, 50.0, -50.0]];
+        let with_background = [[0.0; 4], outputs[0], outputs[1]];
+        for found in [prediction(&outputs, false), prediction(&with_background, true)] {
+            let truth = [0, 1, 2, 2];
+            let errors: Vec<f64> = found.calibrations(&truth).unwrap().iter().map(Calibration::brier).collect();
+            // Certain outputs err where the mask errs.
+            assert_eq!(Confusion::of(&found.mask.voxels, &truth, 2).false_negative, 1);
+            assert!(errors[0] < 1e-20 && (errors[1] - 0.25).abs() < 1e-15, "{errors:?}");
+        }
+        let lost = prediction(&[[0.0, f32::NAN, 0.0, 0.0]], false);
+        assert!(lost.calibrations(&[0; 4]).is_err());
+        assert!(prediction(&outputs, false).calibrations(&[0; 3]).is_err(), "another grid");
+    }
 
     #[test]
     fn patches_cover_every_voxel_and_end_with_the_volume() {

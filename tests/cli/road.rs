@@ -53,6 +53,14 @@ fn a_search_is_looked_at_and_its_winner_is_trained_on_cases_it_never_saw() {
         "{ids:?} are not all in {held_out}"
     );
     assert_eq!(ids.len(), held_out.matches('"').count() / 2, "every held-out case is tested once");
+    for metric in ["brier", "ece"] {
+        let middle = format!(",{metric},");
+        let value =
+            |line: &str| line.split(&middle).nth(1).map(|end| end.trim_end_matches(',').parse::<f64>().unwrap());
+        let values: Vec<f64> = cases.lines().filter_map(value).collect();
+        assert!(values.len() >= 3 * ids.len() && values.iter().all(|v| *v > 0.0 && *v < 1.0), "{metric}: {values:?}");
+        assert!(text(&home.path().join("trained/table.csv")).contains(&middle), "{metric}");
+    }
     for file in
         ["table.csv", "table.txt", "manifest.ron", "cells.jsonl", "loss3-fold2.safetensors", "loss1-fold1-curve.csv"]
     {
