@@ -15,6 +15,7 @@ pub mod losses;
 pub mod metrics;
 pub mod nn;
 pub mod notation;
+pub mod report;
 pub mod rng;
 pub mod run;
 pub mod stats;

@@ -101,6 +101,26 @@ fn the_gradient_is_that_of_the_value_for_every_activation_mask_and_distance() {
     }
 }
 
+#[test]
+fn every_form_is_finite_on_saturated_logits() {
+    let mask = vec![true; 120];
+    for (classes, kind) in [(1, Classes::Foreground), (3, Classes::Sigmoid(3)), (3, Classes::Softmax(3))] {
+        for (name, targets, _) in volumes(classes) {
+            for size in [90.0, -90.0] {
+                let logits: Vec<f64> = targets.iter().map(|y| size * (2.0 * y - 1.0)).collect();
+                for entry in CATALOG {
+                    let form = Form { classes: kind, ..Form::default() };
+                    let mut slopes = vec![0.0; logits.len()];
+                    let loss = Plan::new(&entry.formula_in(&form));
+                    let value = gradient(&loss, &frame(&logits, &targets, &form, &mask), &mut slopes);
+                    let finite = value.is_finite() && slopes.iter().all(|slope| slope.is_finite());
+                    assert!(finite, "{} as {kind:?} on {name}, logits of {size}: {value}", entry.name);
+                }
+            }
+        }
+    }
+}
+
 fn frame<'a>(logits: &'a [f64], targets: &'a [f64], form: &Form, mask: &'a [bool]) -> Inputs<'a, f64> {
     let softmax = matches!(form.classes, Classes::Softmax(_));
     let classes = targets.len() / 120;

@@ -4,6 +4,7 @@
 
 mod agree;
 mod cli;
+mod documents;
 mod gradient;
 mod laws;
 mod proxy;

@@ -12,7 +12,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("run",       &["fault"]),
     ("formula",   &["fault", "volume"]),
     ("grammar",   &["fault", "formula", "notation"]),
-    ("losses",    &["fault", "formula"]),
+    ("losses",    &["fault", "formula", "volume"]),
+    ("report",    &["formula", "losses"]),
     ("evolution", &["fault", "formula", "grammar", "losses", "notation", "rng", "run"]),
     ("volume",    &["fault"]),
     ("data",      &["fault", "rng", "volume"]),
@@ -20,7 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metrics",   &["fault", "stats", "volume"]),
     ("nn",        &["fault", "rng"]),
     ("training",  &["data", "evolution", "fault", "formula", "losses", "metrics", "nn", "rng", "run", "volume"]),
-    ("cli",       &["data", "evolution", "fault", "formula", "grammar", "losses", "metrics", "nn", "notation", "rng", "run", "stats", "training", "volume"]),
+    ("cli",       &["data", "evolution", "fault", "formula", "grammar", "losses", "metrics", "nn", "notation", "report", "rng", "run", "stats", "training", "volume"]),
 ];
 
 /// Tests of a module may use seeds and the catalog.

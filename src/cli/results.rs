@@ -64,7 +64,7 @@ pub(super) fn collect(study: &Study<'_>, out: &RunDir, term: &Term) -> Result<Re
                 let rows = rows(study, cell, metrics);
                 let mean = Table { rows: rows.clone() }.over_cases(Metric::Dice, None).mean;
                 term.say(&format!("  {place}: Dice {:.2} %", 100.0 * mean));
-                trouble = save(out, cell, &network, &curve).err();
+                trouble = trouble.take().or_else(|| save(out, cell, &network, &curve).err());
                 Some(Ending::Trained(rows))
             }
             CellOutcome::Diverged { step } => {
@@ -203,11 +203,17 @@ impl Results {
             format!("mean ± sd over {} folds of the mean over test volumes ({} values of Dice)\n", self.folds, cases.n);
         for (name, table) in &self.tables {
             let cases = table.over_cases(Metric::Hd95, None);
-            if cases.replaced > 0 {
+            if cases.missed + cases.spurious > 0 {
                 text += &format!(
-                    "{name}: {} infinite distances (missed or spurious) count as the volume diagonal\n",
-                    cases.replaced
+                    "{name}: {} missed and {} spurious structures; their distances count as the volume diagonal\n",
+                    cases.missed, cases.spurious
                 );
+            }
+            for metric in Metric::MAIN {
+                let undefined = table.over_cases(metric, None).undefined;
+                if undefined > 0 {
+                    text += &format!("{name}: {metric} of {undefined} masks is 0/0 and left out\n");
+                }
             }
         }
         let mut comparisons = Vec::new();

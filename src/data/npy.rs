@@ -36,7 +36,7 @@ pub fn read(path: &Path) -> Result<Array> {
     // A count that the file cannot hold is refused before anything is allocated for it.
     let count = count.filter(|count| *count <= bytes.len()).ok_or_else(|| broken(format!("shape {shape:?}")))?;
     let order = file.order();
-    let values = numbers(file).map_err(|why| broken(why))?;
+    let values = numbers(file).map_err(&broken)?;
     if values.len() != count {
         return Err(broken(format!("{} of {count} numbers", values.len())));
     }

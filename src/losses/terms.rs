@@ -38,17 +38,17 @@ fn over_classes(form: &Form, term: String) -> String {
 /// Cross-entropy.
 pub(super) fn ce(form: &Form) -> String {
     let Classes::Softmax(_) = form.classes else {
-        let term = match form.label_smoothing {
-            false => "(mean (+ ce_fg ce_bg))",
-            true => {
-                "(mean (+ (* (- 1 label_smoothing) (+ ce_fg ce_bg)) (* (/ label_smoothing 2) (+ neg_log_p neg_log_q))))"
-            }
+        let term = if form.label_smoothing {
+            "(mean (+ (* (- 1 label_smoothing) (+ ce_fg ce_bg)) (* (/ label_smoothing 2) (+ neg_log_p neg_log_q))))"
+        } else {
+            "(mean (+ ce_fg ce_bg))"
         };
         return weighted(form, term.to_string());
     };
-    let voxel = match form.label_smoothing {
-        false => "ce_fg",
-        true => "(+ (* (- 1 label_smoothing) ce_fg) (* (/ label_smoothing classes) neg_log_p))",
+    let voxel = if form.label_smoothing {
+        "(+ (* (- 1 label_smoothing) ce_fg) (* (/ label_smoothing classes) neg_log_p))"
+    } else {
+        "ce_fg"
     };
     match class_weight(form) {
         None => format!("(sum_classes 1 (mean {voxel}))"),
@@ -63,13 +63,13 @@ pub(super) fn weighted_ce(form: &Form) -> String {
     if matches!(form.classes, Classes::Softmax(_)) {
         return ce(form);
     }
-    let term = match form.label_smoothing {
-        false => "(mean (+ (* pos_weight=3 ce_fg) ce_bg))".to_string(),
-        true => "(mean (+ (* (- 1 label_smoothing) (+ (* pos_weight=3 ce_fg) ce_bg)) \
-                 (* (/ label_smoothing 2) (+ (* pos_weight=3 neg_log_p) neg_log_q))))"
-            .to_string(),
+    let term = if form.label_smoothing {
+        "(mean (+ (* (- 1 label_smoothing) (+ (* pos_weight=3 ce_fg) ce_bg)) \
+         (* (/ label_smoothing 2) (+ (* pos_weight=3 neg_log_p) neg_log_q))))"
+    } else {
+        "(mean (+ (* pos_weight=3 ce_fg) ce_bg))"
     };
-    weighted(form, term)
+    weighted(form, term.to_string())
 }
 
 /// Cross-entropy of the worst voxels.
@@ -94,7 +94,7 @@ pub(super) fn focal(form: &Form) -> String {
     }
 }
 
-/// 1 - (overlap + s_n) / (overlap + mistakes + s_d), the mistakes being the sum of two.
+/// `1 - (overlap + s_n) / (overlap + mistakes + s_d)`, the mistakes being the sum of two.
 fn fraction(form: &Form, overlap: &str, one: &str, other: &str) -> String {
     sums(form, &format!("(ratio (+ {overlap} smooth_nr) (+ (+ {one} {other}) (- smooth_dr smooth_nr)))"))
 }
@@ -169,9 +169,10 @@ pub(super) fn log_hausdorff(form: &Form) -> String {
 
 fn hausdorff_of_class(form: &Form, mean: &str) -> String {
     let square = |map: &str| format!("(* {0} {0})", in_unit(form, map));
-    let squares = match form.one_sided {
-        true => square("target_distance"),
-        false => format!("(+ {} {})", square("predicted_distance"), square("target_distance")),
+    let squares = if form.one_sided {
+        square("target_distance")
+    } else {
+        format!("(+ {} {})", square("predicted_distance"), square("target_distance"))
     };
     format!("({mean} (* (* abs_diff abs_diff) {squares}))")
 }

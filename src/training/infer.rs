@@ -24,6 +24,9 @@ pub enum Window {
     },
 }
 
+/// Most voxels of a patch.
+const MOST_VOXELS: f64 = 1e9;
+
 impl Window {
     /// Whether volumes can be predicted with it.
     ///
@@ -31,9 +34,12 @@ impl Window {
     /// If a patch is empty or patches would not advance.
     pub fn check(&self) -> Result<()> {
         match self {
-            Self::Sliding { patch, overlap } if patch.contains(&0) || !(0.0..1.0).contains(overlap) => {
+            Self::Sliding { patch, overlap }
+                if !(1.0..=MOST_VOXELS).contains(&patch.iter().map(|n| *n as f64).product())
+                    || !(0.0..1.0).contains(overlap) =>
+            {
                 Err(Fault::new("setting out of range")
-                    .expected("a patch of voxels and an overlap from 0 to below 1")
+                    .expected("a patch of 1 to 1e9 voxels and an overlap from 0 to below 1")
                     .found(format!("{self:?}")))
             }
             _ => Ok(()),

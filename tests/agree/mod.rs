@@ -77,7 +77,8 @@ impl Case {
     fn logits(&self, targets: &[f64]) -> Vec<f64> {
         let [_, classes, depth, height, width] = self.shape;
         let voxels = depth * height * width;
-        let class_before = |i: usize| if i / voxels % classes == 0 { i + (classes - 1) * voxels } else { i - voxels };
+        let class_before =
+            |i: usize| if (i / voxels).is_multiple_of(classes) { i + (classes - 1) * voxels } else { i - voxels };
         let of = |i: usize| match self.logits.as_str() {
             "sine" => self.scale * (0.7 * i as f64 + 0.3).sin(),
             "towards" => self.scale * (2.0 * targets[i] - 1.0),

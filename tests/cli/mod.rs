@@ -4,6 +4,7 @@ mod bad_input;
 mod bench;
 mod evaluate;
 mod loss_eval;
+mod plot;
 mod road;
 
 use std::path::Path;

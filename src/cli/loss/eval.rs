@@ -93,9 +93,8 @@ pub(super) fn run(arguments: &Arguments, term: &Term) -> Result<()> {
                 .expected("sigmoid for logits of one channel")
                 .found("softmax"));
         }
-        (Some(ActivationOption::Softmax), _) => Activation::Softmax,
         (Some(ActivationOption::Sigmoid), _) | (None, 1) => Activation::Sigmoid,
-        (None, _) => Activation::Softmax,
+        (Some(ActivationOption::Softmax) | None, _) => Activation::Softmax,
     };
     let classes = match (channels, activation) {
         (1, _) => Classes::Foreground,

@@ -1,6 +1,7 @@
 //! `lossgen loss`: the catalog, and any formula.
 
 mod eval;
+mod plot;
 
 use clap::Subcommand;
 
@@ -22,6 +23,10 @@ pub(super) enum Command {
     },
     /// The value and the gradient of a loss on arrays of NumPy, as JSON
     Eval(eval::Arguments),
+    /// How losses behave: against size, shape and errors of a structure, and where their gradient is, as SVG
+    Plot(plot::Plot),
+    /// The page about all losses of the catalog, with pictures
+    Docs(plot::Docs),
 }
 
 pub(super) fn run(command: &Command, common: &Common, term: &Term) -> Result<()> {
@@ -29,6 +34,8 @@ pub(super) fn run(command: &Command, common: &Common, term: &Term) -> Result<()>
         Command::List => list(common, term),
         Command::Show { loss } => show(loss, common, term)?,
         Command::Eval(arguments) => eval::run(arguments, term)?,
+        Command::Plot(arguments) => plot::plot(arguments, common, term)?,
+        Command::Docs(arguments) => plot::docs(arguments, term)?,
     }
     Ok(())
 }

@@ -203,7 +203,7 @@ impl Leaves {
     }
 
     /// From dL/dlogit as if every class had a sigmoid of its own to dL/dlogit of a softmax. With h the former,
-    /// dL/dz_k = h_k - sum over the other classes c of h_c p_k / q_c, in which no large numbers cancel: q_c holds p_k.
+    /// `dL/dz_k = h_k - sum over the other classes c of h_c p_k / q_c`, in which no large numbers cancel: `q_c` holds `p_k`.
     pub(super) fn couple(&self, by_logit: &mut [f64], classes: usize, voxels: usize) {
         let mut own = vec![0.0; classes];
         for sample in by_logit.chunks_exact_mut(classes * voxels).enumerate() {

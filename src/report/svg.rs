@@ -1,0 +1,235 @@
+//! A picture as SVG text: lines, boxes, text.
+//!
+//! Guards that the same numbers give the same bytes: coordinates have one decimal, nothing is numbered, dated or drawn by
+//! chance. No scripts, no fonts inside (`sans-serif` is what the reader has), no style sheets, which several viewers
+//! ignore. A crate for plots would bring its own fonts and a drawing model far larger than these elements.
+
+use std::fmt::Write as _;
+
+/// Colours that are told apart with any colour vision (Okabe and Ito 2008), without their yellow, which is lost on white.
+pub const PALETTE: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+
+/// Dashes of lines; their number and that of the colours have no common divisor, so that pairs repeat late.
+const DASHES: [&str; 4] = ["", "7 3", "2 2", "9 3 2 3"];
+
+/// Lines that can be told apart.
+pub const STYLES: usize = PALETTE.len() * DASHES.len();
+
+/// Text.
+pub const INK: &str = "#222222";
+/// Text and lines that explain.
+pub const FAINT: &str = "#666666";
+/// Lines that guide the eye.
+pub const GRID: &str = "#e4e4e4";
+
+/// A rectangle, in pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Frame {
+    /// Left edge.
+    pub x: f64,
+    /// Upper edge.
+    pub y: f64,
+    /// Width.
+    pub width: f64,
+    /// Height.
+    pub height: f64,
+}
+
+/// How a line is drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stroke {
+    /// `#rrggbb`.
+    pub colour: &'static str,
+    /// In pixels.
+    pub width: f64,
+    /// Lengths of dashes and gaps; empty for a solid line.
+    pub dash: &'static str,
+}
+
+impl Stroke {
+    /// The line of the series with this number, from 0.
+    pub const fn series(number: usize) -> Self {
+        Self { colour: PALETTE[number % PALETTE.len()], width: 1.8, dash: DASHES[number % DASHES.len()] }
+    }
+
+    /// A thin solid line.
+    pub const fn thin(colour: &'static str) -> Self {
+        Self { colour, width: 1.0, dash: "" }
+    }
+}
+
+/// What of a text stands at its position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchor {
+    /// Its left end.
+    Start,
+    /// Its middle.
+    Middle,
+    /// Its right end.
+    End,
+}
+
+/// How a text is set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Font {
+    /// In pixels.
+    pub size: f64,
+    /// `#rrggbb`.
+    pub colour: &'static str,
+    /// Whether it is bold.
+    pub bold: bool,
+    /// Where it stands.
+    pub anchor: Anchor,
+}
+
+/// A picture being drawn.
+pub struct Svg {
+    width: f64,
+    height: f64,
+    body: String,
+}
+
+impl Svg {
+    /// A white page.
+    pub fn new(width: f64, height: f64) -> Self {
+        Self { width, height, body: String::new() }
+    }
+
+    /// A text; the position is on its baseline.
+    pub fn text(&mut self, [x, y]: [f64; 2], font: Font, text: &str) {
+        let anchor = match font.anchor {
+            Anchor::Start => "",
+            Anchor::Middle => " text-anchor=\"middle\"",
+            Anchor::End => " text-anchor=\"end\"",
+        };
+        let bold = if font.bold { " font-weight=\"bold\"" } else { "" };
+        let (x, y, size, colour) = (number(x), number(y), number(font.size), font.colour);
+        let text = escape(text);
+        let _ = writeln!(
+            self.body,
+            "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" fill=\"{colour}\"{anchor}{bold}>{text}</text>"
+        );
+    }
+
+    /// A filled rectangle.
+    pub fn rectangle(&mut self, frame: Frame, fill: &str) {
+        let [x, y, width, height] = [frame.x, frame.y, frame.width, frame.height].map(number);
+        let _ =
+            writeln!(self.body, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"{fill}\"/>");
+    }
+
+    /// A straight line.
+    pub fn line(&mut self, from: [f64; 2], to: [f64; 2], stroke: Stroke) {
+        self.lines(&[from, to], stroke);
+    }
+
+    /// A line through points.
+    pub fn lines(&mut self, points: &[[f64; 2]], stroke: Stroke) {
+        let path: Vec<String> = points.iter().map(|[x, y]| format!("{} {}", number(*x), number(*y))).collect();
+        if !path.is_empty() {
+            let _ = writeln!(self.body, "<path d=\"M{}\"{}/>", path.join("L"), drawn(stroke));
+        }
+    }
+
+    /// A path in a system of coordinates with its origin at the frame's corner and units of `unit` pixels.
+    pub fn scaled(&mut self, frame: Frame, unit: f64, path: &str, paint: Paint<'_>) {
+        let paint = match paint {
+            Paint::Pixels(colour) => format!(" fill=\"none\" stroke=\"{colour}\" shape-rendering=\"crispEdges\""),
+            Paint::Stroke(stroke) => format!("{} vector-effect=\"non-scaling-stroke\"", drawn(stroke)),
+        };
+        let [x, y] = [frame.x, frame.y].map(number);
+        let _ = writeln!(self.body, "<path transform=\"translate({x} {y}) scale({unit:.3})\" d=\"{path}\"{paint}/>");
+    }
+
+    /// The file: `title` is what a screen reader says.
+    pub fn finish(self, title: &str) -> String {
+        let [width, height] = [self.width, self.height].map(number);
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+             font-family=\"sans-serif\" role=\"img\">\n<title>{}</title>\n\
+             <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n{}</svg>\n",
+            escape(title),
+            self.body
+        )
+    }
+}
+
+/// How a path is painted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Paint<'a> {
+    /// As wide as a unit, in this colour.
+    Pixels(&'a str),
+    /// As a line of pixels of the picture.
+    Stroke(Stroke),
+}
+
+/// About how wide a text of ordinary letters is, in pixels: what fonts differ by fits into the margin.
+pub fn width_of(text: &str, size: f64) -> f64 {
+    0.6 * size * text.chars().count() as f64
+}
+
+/// The text, cut where it is wider than `width` pixels.
+pub fn cut(text: &str, size: f64, width: f64) -> String {
+    let room = (width / width_of("x", size)) as usize;
+    if text.chars().count() <= room {
+        return text.to_string();
+    }
+    text.chars().take(room.saturating_sub(1)).chain(std::iter::once('…')).collect()
+}
+
+fn drawn(stroke: Stroke) -> String {
+    let dash = if stroke.dash.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{}\"", stroke.dash) };
+    format!(
+        " fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" stroke-linejoin=\"round\"{dash}",
+        stroke.colour,
+        number(stroke.width)
+    )
+}
+
+/// A tenth of a pixel is finer than any screen.
+fn number(value: f64) -> String {
+    let text = format!("{value:.1}");
+    match text.strip_suffix(".0").unwrap_or(&text) {
+        "-0" => "0".to_string(),
+        text => text.to_string(),
+    }
+}
+
+fn escape(text: &str) -> String {
+    // Control characters may not stand in XML, not even escaped.
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_never_minus_zero() {
+        assert_eq!([1.0, 0.25, -0.04, 12.34].map(number), ["1", "0.2", "0", "12.3"]);
+    }
+
+    #[test]
+    fn text_cannot_leave_its_element() {
+        let mut svg = Svg::new(10.0, 10.0);
+        let font = Font { size: 10.0, colour: INK, bold: false, anchor: Anchor::Start };
+        svg.text([0.0, 0.0], font, "a<b> & \u{7}c");
+        let text = svg.finish("</title><script>");
+        assert!(text.contains(">a&lt;b&gt; &amp;  c</text>") && !text.contains("<script>"), "{text}");
+    }
+
+    #[test]
+    fn lines_of_different_series_differ() {
+        let styles: Vec<_> = (0..STYLES).map(|n| (Stroke::series(n).colour, Stroke::series(n).dash)).collect();
+        for (i, style) in styles.iter().enumerate() {
+            assert!(!styles[..i].contains(style), "series {i}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(cut("dice", 10.0, 60.0), "dice");
+        assert_eq!(cut("a very long formula", 10.0, 60.0), "a very lo…");
+    }
+}
