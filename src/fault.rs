@@ -58,18 +58,46 @@ impl Fault {
     }
 
     /// An operation of the file system went wrong: `doing` is "read", "create", ...
+    ///
+    /// What a person can mend (a name mistyped, a folder in place of a file, bytes that are no text) is bad input;
+    /// whatever else the system refuses is a failure.
     pub fn io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
-        let cannot = |why: &str| Self::new(format!("cannot {doing} file: {why}"));
+        let input = |why: &str, expected: &str, found: &str, hint: &str| {
+            Self::new(format!("cannot {doing} file: {why}")).expected(expected).found(found).hint(hint)
+        };
+        let reading = if doing == "read" { "a file that exists" } else { "a folder that exists" };
         let fault = match error.kind() {
-            ErrorKind::NotFound => cannot("it does not exist").hint("look at the spelling of the path"),
-            ErrorKind::PermissionDenied => cannot("permission denied").hint("look at who owns it"),
-            ErrorKind::IsADirectory => cannot("it is a folder").expected("a file").found("a folder"),
-            ErrorKind::NotADirectory => {
-                cannot("part of its path is no folder").hint("look at the spelling of the path")
+            ErrorKind::NotFound => input(
+                "it does not exist",
+                reading,
+                "nothing under this name",
+                "check the spelling; a relative path begins at the current folder",
+            ),
+            ErrorKind::PermissionDenied => input(
+                "permission denied",
+                "a file that this user may use",
+                "one that belongs to somebody else or is protected",
+                "change its permissions, or name another file",
+            ),
+            ErrorKind::IsADirectory => {
+                input("it is a folder", "a file", "a folder", "name the file, not the folder in which it lies")
             }
-            ErrorKind::InvalidData => cannot("it is no text").expected("text (UTF-8)").found("other bytes"),
-            ErrorKind::InvalidFilename => cannot("that is no name of a file"),
+            ErrorKind::NotADirectory | ErrorKind::AlreadyExists => input(
+                "a file stands where a folder is needed",
+                "a folder",
+                "a file",
+                "name another path, or move the file away",
+            ),
+            ErrorKind::InvalidData => input(
+                "it is not text",
+                "text in UTF-8",
+                "bytes that are no text",
+                "check that this is the file that is meant, and that it was not compressed",
+            ),
+            ErrorKind::InvalidFilename | ErrorKind::InvalidInput => {
+                input("its name is impossible", "a name that the file system accepts", &error.to_string(), "shorten it")
+            }
             _ => Self::failed(format!("cannot {doing} file: {error}")),
         };
         fault.file(path)
@@ -86,6 +114,14 @@ impl Fault {
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
         self.0.field = Some(field.into());
+        self
+    }
+
+    /// The place that holds the field: `steps` within `proxy.recipe` is `proxy.recipe.steps`.
+    #[must_use]
+    pub fn within(mut self, place: &str) -> Self {
+        let field = self.0.field.take();
+        self.0.field = Some(field.map_or_else(|| place.to_string(), |field| format!("{place}.{field}")));
         self
     }
 
@@ -107,6 +143,27 @@ impl Fault {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// The field, where whoever made the fault did not know it.
+    #[must_use]
+    pub fn or_field(mut self, field: &str) -> Self {
+        self.0.field.get_or_insert_with(|| field.to_string());
+        self
+    }
+
+    /// What was there, where whoever made the fault did not know it.
+    #[must_use]
+    pub fn or_found(mut self, found: impl fmt::Display) -> Self {
+        self.0.found.get_or_insert_with(|| found.to_string());
+        self
+    }
+
+    /// What to do about it, where whoever made the fault did not know it.
+    #[must_use]
+    pub fn or_hint(mut self, hint: &str) -> Self {
+        self.0.hint.get_or_insert_with(|| hint.to_string());
         self
     }
 
@@ -187,6 +244,29 @@ mod tests {
             fault.to_string(),
             "label is not a whole number\n  file:     labelsTr/a.nii.gz\n  field:    voxel (1, 2, 3)\n  expected: 0, 1 or 2\n  found:    0.5"
         );
+    }
+
+    #[test]
+    fn what_a_person_can_mend_is_bad_input_and_says_how() {
+        let home = tempfile::tempdir().unwrap();
+        let (file, long) = (home.path().join("a"), home.path().join("b".repeat(300)));
+        std::fs::write(&file, [0xff, 0xfe, 0x00]).unwrap();
+        for path in [home.path(), &file, &file.join("inside"), &home.path().join("missing"), &long] {
+            let error = std::fs::read_to_string(path).unwrap_err();
+            let fault = Fault::io("read", path, &error);
+            let text = fault.to_string();
+            assert_eq!(fault.kind(), Kind::BadInput, "{error}");
+            assert!(text.contains("expected:") && text.contains("found:") && fault.help().is_some(), "{text}");
+        }
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(Fault::io("write", &file, &full).kind(), Kind::Failed);
+    }
+
+    #[test]
+    fn a_field_stands_within_its_place() {
+        let fault = Fault::new("x").field("steps").within("recipe").within("proxy");
+        assert!(fault.to_string().contains("field:    proxy.recipe.steps"), "{fault}");
+        assert!(Fault::new("x").within("proxy").to_string().contains("field:    proxy"));
     }
 
     #[test]

@@ -26,8 +26,16 @@ pub fn from_text<T: DeserializeOwned>(name: &str, text: &str) -> Result<T> {
 /// # Errors
 /// If the file cannot be read, or as [`from_text`].
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(|error| Fault::io("read", path, &error))?;
+    let text = read(path)?;
     from_text(&path.display().to_string(), &text).map_err(|fault| fault.file(path))
+}
+
+/// The text of a RON file.
+///
+/// # Errors
+/// If it cannot be read or is no text.
+pub fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| Fault::io("read", path, &error).expected("a RON text file"))
 }
 
 /// The RON text of a value, one field a line.
@@ -44,42 +52,103 @@ fn options() -> ron::Options {
     ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME)
 }
 
+/// Where a field is wrong, the whole way to it is named: `proxy.recipe.steps`.
 fn describe(name: &str, text: &str, error: &SpannedError) -> Fault {
     let span = byte_offset(text, error.span.start)..byte_offset(text, error.span.end);
+    let place = field_at(text, span.start);
+    let found = snippet(text, span.start);
+    let cut_off = matches!(error.code, Error::Eof) || text[span.start..].trim().is_empty();
     let fault = match &error.code {
-        Error::NoSuchStructField { expected, found, .. } => unknown("unknown field", found, expected),
+        Error::NoSuchStructField { expected, found, .. } => unknown("unknown field", found, expected).field(found),
         Error::NoSuchEnumVariant { expected, found, .. } => unknown("unknown name", found, expected),
         Error::MissingStructField { field, .. } => {
-            Fault::new("missing field").field(*field).expected(format!("`{field}: ...`")).found("nothing")
+            let fault = Fault::new("missing field").expected(format!("`{field}`")).found(format!("no `{field}`"));
+            fault.hint(format!("add `{field}: ...`")).field(*field)
         }
-        Error::Eof | Error::ExpectedStructLikeEnd | Error::UnclosedBlockComment
-            if text[span.start..].trim().is_empty() =>
-        {
-            Fault::new("text ends too early").expected("the rest of it").found("the end").hint("restore the file")
+        Error::DuplicateStructField { field, .. } => {
+            let fault = Fault::new(format!("field `{field}` twice")).expected("every field once");
+            fault.found(format!("`{field}` again")).hint("remove one of the two")
         }
+        Error::IntegerOutOfBounds => Fault::new("number out of range")
+            .expected("a whole number that is neither negative nor impossibly large")
+            .found(found)
+            .hint("write another number"),
+        Error::InvalidValueForType { expected, found } => {
+            Fault::new("value of the wrong kind").expected(expected).found(found).hint(REWRITE)
+        }
+        Error::ExpectedDifferentLength { expected, found } => {
+            Fault::new("wrong number of values").expected(expected).found(found).hint(REWRITE)
+        }
+        _ if cut_off => Fault::new("file ends too early")
+            .expected("the rest of it, with every bracket closed")
+            .found("the end of the file")
+            .hint("the file was cut off; restore it from a copy, or close what is open"),
         other => {
-            let line = text[..span.start].rsplit('\n').next().unwrap_or_default();
-            let field = line.rsplit(['(', ',']).next().unwrap_or_default().split(':').next().unwrap_or_default().trim();
-            let found: String = text[span.clone()].chars().take(40).collect();
-            let fault = Fault::new(other.to_string())
-                .expected("a value of another form or range")
-                .found(format!("`{}`", if found.is_empty() { "the end" } else { &found }))
-                .hint("the spot is marked below");
-            if field.is_empty() { fault } else { fault.field(field) }
+            let message = other.to_string();
+            let (summary, expected) = match message.strip_prefix("Expected ") {
+                Some(expected) => ("text is not of the expected form", expected.to_string()),
+                None => ("text cannot be understood", format!("RON, but: {message}")),
+            };
+            Fault::new(summary).expected(expected).found(found).hint(REWRITE)
         }
     };
-    fault.span(name, text, span)
+    match place {
+        Some(place) => fault.within(&place).span(name, text, span),
+        None => fault.span(name, text, span),
+    }
 }
+
+const REWRITE: &str = "write the marked place in another way; commas, quotes and brackets before it count, too";
 
 fn unknown(what: &str, found: &str, expected: &[&'static str]) -> Fault {
     let fault = Fault::new(format!("{what} `{found}`"))
-        .field(found)
         .expected(format!("one of {}", expected.join(", ")))
-        .found(found);
+        .found(format!("`{found}`"));
     match did_you_mean(found, expected.iter().copied()) {
         Some(close) => fault.hint(format!("did you mean `{close}`?")),
-        None => fault.hint("remove it"),
+        None => fault.hint("remove it, or write one of the expected names"),
     }
+}
+
+/// The value or sign at `at`, short enough for one line.
+fn snippet(text: &str, at: usize) -> String {
+    const LONGEST: usize = 40;
+    let ends = |c: char| c.is_whitespace() || ",:()[]{}".contains(c);
+    let at = text.len() - text[at..].trim_start().len();
+    let start = text[..at].rfind(ends).map_or(0, |end| end + text[end..].chars().next().map_or(1, char::len_utf8));
+    let rest = &text[start..];
+    let sign = rest.chars().next().map_or(0, char::len_utf8);
+    match rest.find(ends).map_or(rest, |end| &rest[..end.max(sign)]) {
+        "" => "nothing".to_string(),
+        word if word.chars().count() <= LONGEST => format!("`{word}`"),
+        word => format!("`{} ...`", word.chars().take(LONGEST).collect::<String>()),
+    }
+}
+
+/// The way to the field in whose value `at` lies: names before colons, outermost first; `None` outside of all fields.
+fn field_at(text: &str, at: usize) -> Option<String> {
+    // One entry for every open bracket: the field whose value is being read in it.
+    let mut way: Vec<Option<&str>> = vec![None];
+    let mut word = 0..0;
+    let mut characters = text[..at].char_indices();
+    while let Some((here, character)) = characters.next() {
+        match character {
+            '"' => {
+                while characters.next().is_some_and(|(_, c)| c != '"' && (c != '\\' || characters.next().is_some())) {}
+            }
+            '/' if text[here..].starts_with("//") => while characters.next().is_some_and(|(_, c)| c != '\n') {},
+            '(' | '[' | '{' => way.push(None),
+            ')' | ']' | '}' => drop(way.pop()),
+            ',' => way.last_mut().into_iter().for_each(|field| *field = None),
+            ':' => way.last_mut().into_iter().for_each(|field| *field = Some(&text[word.clone()])),
+            c if c.is_alphanumeric() || c == '_' => {
+                word = if word.end == here { word.start } else { here }..here + c.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    let names: Vec<&str> = way.into_iter().flatten().collect();
+    (!names.is_empty()).then(|| names.join("."))
 }
 
 /// RON counts lines and characters from 1.
@@ -110,6 +179,38 @@ mod tests {
         assert_eq!((label.offset(), label.len()), (6, 10));
     }
 
+    #[derive(serde::Deserialize, Debug)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Table {
+        name: String,
+        plates: Vec<Plate>,
+        size: (u8, u8),
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_field_expectation_finding_and_cure() {
+        let whole = "(name: \"a, (b: \\\"\", // c: (\n plates: [(population: 3), (population: 4)], size: (1, 2))";
+        from_text::<Table>("t.ron", whole).unwrap();
+        for (from, to, field, found) in [
+            ("population: 4", "population: -4", "plates.population", "`-4`"),
+            ("population: 4", "population: \"four\"", "plates.population", "`\"four\"`"),
+            ("population: 4", "popluation: 4", "plates.popluation", "`popluation`"),
+            ("population: 4", "zebra: 4", "plates.zebra", "`zebra`"),
+            ("(population: 4)", "()", "plates.population", "no `population`"),
+            ("(1, 2)", "(1, 2, 3)", "size", "3"),
+            ("(1, 2)", "(1, 999)", "size", "999"),
+            ("(1, 2)", "1", "size", "`1`"),
+        ] {
+            let fault = from_text::<Table>("t.ron", &whole.replacen(from, to, 1)).unwrap_err();
+            let text = fault.to_string();
+            assert!(text.contains(&format!("field:    {field}\n")), "{to}: {text}");
+            assert!(text.contains("expected: "), "{to}: {text}");
+            assert!(text.lines().any(|line| line.starts_with("  found:") && line.contains(found)), "{to}: {text}");
+            assert!(fault.help().is_some(), "{to}: {text}");
+        }
+    }
+
     #[test]
     fn what_is_written_reads_back() {
         let plate = Plate { population: 3, share: Some(0.1) };
@@ -120,7 +221,12 @@ mod tests {
     fn truncated_text_is_an_error() {
         let text = to_text(&Plate { population: 3, share: None }).unwrap();
         for end in 0..text.trim_end().len() {
-            assert!(from_text::<Plate>("", &text[..end]).is_err());
+            let fault = from_text::<Plate>("", &text[..end]).unwrap_err();
+            let words = fault.to_string();
+            assert!(
+                words.contains("expected:") && words.contains("found:") && fault.help().is_some(),
+                "{end}: {words}"
+            );
         }
     }
 }

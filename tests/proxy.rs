@@ -37,7 +37,7 @@ fn outcomes(data: &Dataset, trial: Trial, losses: &[Formula], seed: u64, threads
     let judge = proxy.prepare(&RunDir::create(home.path()).unwrap(), &|_, _| true).unwrap();
     let mut outcomes: Vec<Option<Outcome>> = vec![None; losses.len()];
     judge.evaluate(trial, losses, &mut |slot, outcome| {
-        outcomes[slot] = Some(outcome);
+        outcomes[slot] = Some(outcome.unwrap());
         true
     });
     outcomes.into_iter().map(Option::unwrap).collect()

@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lossgen::evolution::{
-    Evaluator, Event, Outcome, Population, Score, Search, SearchConfig, StopReason, Trial, newest_population,
+    Breeder, Evaluator, Event, Outcome, Population, Score, Search, SearchConfig, StopReason, Trial, newest_population,
 };
-use lossgen::fault::{Kind, Result};
+use lossgen::fault::{Fault, Kind, Result};
 use lossgen::formula::Formula;
 use lossgen::grammar::Grammar;
 use lossgen::run::RunDir;
@@ -19,10 +20,16 @@ use crate::support::Batch;
 struct Toy {
     /// Results arrive in reverse order.
     reversed: bool,
-    /// Every fifth training fails the first time.
+    /// The machine fails the first time at every fifth loss.
     weak: bool,
-    /// Losses whose training has failed.
+    /// At which it has failed.
     failed: RefCell<BTreeSet<String>>,
+    /// The machine always fails at losses with this word.
+    fails_at: &'static str,
+    /// A signal cuts every training from this number on short.
+    cut_from: usize,
+    /// Trainings begun so far.
+    count: AtomicUsize,
 }
 
 impl Toy {
@@ -49,16 +56,21 @@ impl Evaluator for Toy {
         "toy".to_string()
     }
 
-    fn evaluate(&self, trial: Trial, losses: &[Formula], done: &mut dyn FnMut(usize, Outcome) -> bool) {
+    fn evaluate(&self, trial: Trial, losses: &[Formula], done: &mut dyn FnMut(usize, Result<Outcome>) -> bool) {
         let mut order: Vec<usize> = (0..losses.len()).collect();
         if self.reversed {
             order.reverse();
         }
         for slot in order {
+            let number = 1 + self.count.fetch_add(1, Ordering::SeqCst);
+            if self.cut_from > 0 && number >= self.cut_from {
+                continue;
+            }
+            let hopeless = !self.fails_at.is_empty() && losses[slot].to_string().contains(self.fails_at);
             let text = losses[slot].to_string();
-            let fails = self.weak && text.len().is_multiple_of(5) && self.failed.borrow_mut().insert(text);
-            let failure = || Outcome::Failed { reason: "no memory".to_string() };
-            let outcome = if fails { failure() } else { Self::judge(trial, &losses[slot]) };
+            let fails =
+                hopeless || (self.weak && text.len().is_multiple_of(5) && self.failed.borrow_mut().insert(text));
+            let outcome = if fails { Err(Fault::failed("no memory")) } else { Ok(Self::judge(trial, &losses[slot])) };
             if !done(slot, outcome) {
                 return;
             }
@@ -66,21 +78,22 @@ impl Evaluator for Toy {
     }
 }
 
-fn search(path: &Path, seed: u64, reversed: bool, watch: &mut dyn FnMut(&Event) -> bool) -> (Population, StopReason) {
-    try_search(path, seed, &Toy { reversed, ..Toy::default() }, watch).unwrap()
-}
-
-fn try_search(
+fn attempt(
     path: &Path,
     seed: u64,
-    toy: &Toy,
+    evaluator: &Toy,
     watch: &mut dyn FnMut(&Event) -> bool,
 ) -> Result<(Population, StopReason)> {
-    let run = if path.exists() { RunDir::open(path).unwrap() } else { RunDir::create(path).unwrap() };
-    run.write("manifest.ron", b"()").unwrap();
+    let run = if path.exists() { RunDir::open(path)? } else { RunDir::create(path)? };
+    run.write("manifest.ron", b"()")?;
     let config = SearchConfig { population: 16, generations: 5, ..SearchConfig::default() };
-    let grammar = Grammar::polarity();
-    Search { config: &config, seed, grammar: &grammar, evaluator: toy, run: &run }.run(watch)
+    let (grammar, stop) = (Grammar::polarity(), AtomicBool::new(false));
+    let breeder = Breeder { config: &config, seed, grammar: &grammar, stop: &stop };
+    Search { breeder, evaluator, run: &run }.run(watch)
+}
+
+fn search(path: &Path, seed: u64, reversed: bool, watch: &mut dyn FnMut(&Event) -> bool) -> (Population, StopReason) {
+    attempt(path, seed, &Toy { reversed, ..Toy::default() }, watch).unwrap()
 }
 
 fn generations(path: &Path) -> Vec<String> {
@@ -104,14 +117,14 @@ fn a_search_stopped_anywhere_continues_as_if_it_had_not_been() {
     for patience in [0, 1, 7, 20, 33, 60] {
         let path = home.path().join(format!("stopped-{patience}"));
         let mut left = patience;
-        let stopped = try_search(&path, 2, &Toy::default(), &mut |_| {
+        let stopped = attempt(&path, 2, &Toy::default(), &mut |_| {
             left -= 1;
             left > 0
         });
         // Before the first generation is complete there is no population to return, only a journal.
         match stopped {
             Ok((_, reason)) => assert_eq!(reason, StopReason::Signal, "{patience}"),
-            Err(fault) => assert_eq!(fault.kind(), Kind::Stopped, "{fault}"),
+            Err(fault) => assert_eq!(fault.kind(), Kind::Stopped, "{patience}: {fault}"),
         }
         // A kill leaves half a line behind.
         let journal = path.join("journal.jsonl");
@@ -123,6 +136,87 @@ fn a_search_stopped_anywhere_continues_as_if_it_had_not_been() {
         assert_eq!(reason, StopReason::Generations);
         assert_eq!(generations(&path), generations(&whole), "stopped after {patience} events");
     }
+}
+
+#[test]
+fn a_training_that_fails_once_is_tried_again_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let (weak, strong) = (home.path().join("weak"), home.path().join("strong"));
+    let toy = Toy { weak: true, ..Toy::default() };
+    let mut told = 0;
+    let count = &mut |event: &Event| {
+        told += usize::from(matches!(event, Event::Failed { .. }));
+        true
+    };
+    attempt(&weak, 2, &toy, count).unwrap();
+    search(&strong, 2, false, &mut |_| true);
+    assert!(told > 5, "the toy failed {told} times only");
+    assert_eq!(generations(&weak), generations(&strong));
+}
+
+#[test]
+fn trouble_of_the_machine_that_stays_is_no_result_and_is_tried_again_on_resume() {
+    let home = tempfile::tempdir().unwrap();
+    let (whole, path) = (home.path().join("whole"), home.path().join("failed"));
+    search(&whole, 2, false, &mut |_| true);
+    let failing = Toy { fails_at: "neg_log_ratio", ..Toy::default() };
+    let fault = attempt(&path, 2, &failing, &mut |_| true).unwrap_err();
+    assert_eq!(fault.kind(), Kind::Failed, "{fault}");
+    let message = fault.to_string();
+    assert!(message.contains("no memory") && message.contains("neg_log_ratio"), "{message}");
+    assert!(miette::Diagnostic::help(&fault).unwrap().to_string().contains("evolve --resume"));
+    // The others of the generation were finished and are not paid for again, the failure was held against nobody.
+    let journal = std::fs::read_to_string(path.join("journal.jsonl")).unwrap();
+    let hopeless = journal.lines().filter(|line| line.contains("neg_log_ratio")).count();
+    assert!(journal.lines().count() >= 10 && hopeless == 0 && !journal.contains("no memory"), "{journal}");
+    search(&path, 2, true, &mut |_| true);
+    assert_eq!(generations(&path), generations(&whole));
+}
+
+#[test]
+fn a_signal_that_cuts_trainings_short_leaves_a_run_that_continues() {
+    let home = tempfile::tempdir().unwrap();
+    let whole = home.path().join("whole");
+    search(&whole, 2, false, &mut |_| true);
+    for cut_from in [1, 10, 17, 25] {
+        let path = home.path().join(format!("cut-{cut_from}"));
+        match attempt(&path, 2, &Toy { cut_from, ..Toy::default() }, &mut |_| true) {
+            Ok((_, reason)) => assert_eq!(reason, StopReason::Signal, "{cut_from}"),
+            Err(fault) => assert_eq!(fault.kind(), Kind::Stopped, "{cut_from}: {fault}"),
+        }
+        search(&path, 2, true, &mut |_| true);
+        assert_eq!(generations(&path), generations(&whole), "cut from {cut_from}");
+    }
+}
+
+#[test]
+fn a_grammar_with_nothing_to_train_is_known_before_a_run_is_made_and_a_small_one_keeps_its_people() {
+    let grammar = |forms: &[&str]| {
+        let rules: String = forms.iter().map(|form| format!("(gives: \"loss\", form: \"{form}\"),")).collect();
+        let text = format!(
+            "(version: 1, name: \"g\", start: \"loss\", max_size: 12, sorts: {{\"loss\": Tree}}, rules: [{rules}])"
+        );
+        Grammar::from_text("g.ron", &text).unwrap()
+    };
+    let stop = AtomicBool::new(false);
+    let config = SearchConfig { population: 4, generations: 3, elites: 0, attempts: 2, ..SearchConfig::default() };
+    let bad = grammar(&["(mean (- 1 abs_diff))"]);
+    let fault = Breeder { config: &config, seed: 1, grammar: &bad, stop: &stop }.check().unwrap_err();
+    assert!(fault.to_string().contains("pushes voxels away"), "{fault}");
+
+    // One loss and no elites: nobody is born after the first generation, and nobody goes.
+    let one = grammar(&["(mean abs_diff)"]);
+    let breeder = Breeder { config: &config, seed: 1, grammar: &one, stop: &stop };
+    breeder.check().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let run = RunDir::create(&home.path().join("run")).unwrap();
+    let (population, _) = Search { breeder, evaluator: &Toy::default(), run: &run }.run(&mut |_| true).unwrap();
+    assert_eq!((population.generation, population.individuals.len()), (3, 1));
+
+    stop.store(true, Ordering::SeqCst);
+    let many = SearchConfig { population: 100_000, ..SearchConfig::default() };
+    let fault = Breeder { config: &many, seed: 1, grammar: &Grammar::polarity(), stop: &stop }.check().unwrap_err();
+    assert_eq!(fault.kind(), Kind::Stopped);
 }
 
 #[test]
@@ -165,31 +259,28 @@ fn a_population_survives_being_written_and_damage_is_told() {
     assert_eq!(newest_population(&path).unwrap().unwrap(), population);
 
     let text = std::fs::read_to_string(&file).unwrap();
-    for damaged in [
-        &text[..text.len() / 2],
-        &text.replacen("(mean ", "(maen ", 1),
-        &text.replacen("version: 1", "version: 9", 1),
-        "",
-        "(version: 1, generation: 5, next_id: 0, individuals: [])",
-        &text.replacen("next_id: ", "next_id: 1, //", 1),
-        &text.replacen("generation: 5", "generation: 4", 1),
-        &text.replacen("dice: [", "dice: [0.5, ", 1),
+    let id = |n: usize| format!("id: {},", population.individuals[n].id);
+    let score = text.split("dice: [").nth(1).unwrap().split(']').next().unwrap();
+    let head = text.split("individuals: [").next().unwrap();
+    for (damaged, part) in [
+        (text[..text.len() / 2].to_string(), "found:"),
+        (text.replacen("(mean ", "(maen ", 1), "loss of individual"),
+        (text.replacen("version: 1", "version: 9", 1), "version"),
+        (text.replacen("generation: 5", "generation: 4", 1), "5, as in the name"),
+        (text.replacen(&id(1), &id(0), 1), "same id"),
+        (text.replacen("next_id: ", "next_id: 3, // ", 1), "next_id"),
+        (text.replacen(score, "", 1), "found:    0"),
+        (text.replacen(score, "0.5", 1), "judged on different cases"),
+        (text.replacen(score, "0.5, NaN", 1), "NaN"),
+        (text.replacen("hd95_mm: [", "hd95_mm: [inf, ", 1), "hd95_mm of individual"),
+        (format!("{head}individuals: [])"), "population is empty"),
+        (String::new(), "found:"),
     ] {
         std::fs::write(&file, damaged).unwrap();
-        let fault = newest_population(&path).unwrap_err();
-        let (message, kind) = (fault.to_string(), fault.kind());
-        assert!(message.contains("generation-0005.ron") && kind == Kind::BadInput, "{message}");
+        let fault = Population::load(&file).unwrap_err();
+        let message = fault.to_string();
+        assert!(message.contains("generation-0005.ron") && message.contains(part), "{part}: {message}");
+        assert!(message.contains("expected:") && message.contains("found:"), "{part}: {message}");
+        assert!(miette::Diagnostic::help(&fault).is_some(), "{part}: {message}");
     }
-}
-
-#[test]
-fn a_failure_of_the_machine_is_not_held_against_a_loss() {
-    let home = tempfile::tempdir().unwrap();
-    let weak = Toy { weak: true, ..Toy::default() };
-    try_search(&home.path().join("weak"), 5, &weak, &mut |_| true).unwrap();
-    assert!(weak.failed.borrow().len() > 5, "the toy never failed");
-    search(&home.path().join("strong"), 5, false, &mut |_| true);
-    assert_eq!(generations(&home.path().join("weak")), generations(&home.path().join("strong")));
-    let journal = std::fs::read_to_string(home.path().join("weak/journal.jsonl")).unwrap();
-    assert!(!journal.contains("no memory"));
 }

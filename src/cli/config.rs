@@ -19,6 +19,13 @@ use crate::training::proxy::ProxyConfig;
 /// The only version of the file format so far.
 const VERSION: u32 = 1;
 
+/// Most parameters of a network: 0.8 GB, and four times that with their gradients and the moments of Adam. The largest
+/// networks of the field have a sixth.
+const MOST_PARAMETERS: usize = 200_000_000;
+
+/// Most values of the first level, for all patches of a batch together: 4 GB for each of its dozen tensors.
+const MOST_VALUES: f64 = 1e9;
+
 /// A whole experiment: search and final trainings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,15 +121,7 @@ impl Config {
             (None, None) => built_in("smoke.ron", include_str!("../../configs/smoke.ron")),
             (None, Some(_)) => built_in("evolve.ron", include_str!("../../configs/evolve.ron")),
         };
-        if let Some(folder) = &common.data {
-            config.data = Source::Decathlon(folder.clone());
-        }
-        // A run is continued and its winner trained from any directory.
-        if let Source::Decathlon(folder) = &mut config.data
-            && let Ok(whole) = std::fs::canonicalize(&*folder)
-        {
-            *folder = whole;
-        }
+        config.locate(common.data.as_deref());
         if let Some(seed) = common.seed {
             config.seed = seed;
         }
@@ -133,11 +132,30 @@ impl Config {
         Ok(config)
     }
 
+    /// Takes the cases from `folder`, if one is given, and from wherever they are by the whole path: a run is continued
+    /// and its winner trained from any directory. Whether there is such a folder is found out when it is read.
+    pub(super) fn locate(&mut self, folder: Option<&Path>) {
+        if let Some(folder) = folder {
+            self.data = Source::Decathlon(folder.to_path_buf());
+        }
+        if let Source::Decathlon(folder) = &mut self.data
+            && let Ok(whole) = std::fs::canonicalize(&*folder)
+        {
+            *folder = whole;
+        }
+    }
+
     /// Whether a run can be made of it.
     ///
     /// # Errors
     /// The first value out of its range.
     pub(super) fn check(&self) -> Result<()> {
+        self.settings().map_err(|fault| {
+            fault.or_hint("change it in the configuration; a setting that is left out has a default that works")
+        })
+    }
+
+    fn settings(&self) -> Result<()> {
         if self.version != VERSION {
             return Err(Fault::new("unknown version of a configuration")
                 .field("version")
@@ -153,9 +171,19 @@ impl Config {
                     .found(size));
             }
         }
-        self.train.window.check().map_err(|fault| fault.field("train.window"))?;
-        self.proxy.check().map_err(|fault| fault.hint("the setting is in `proxy`"))?;
-        self.train.recipe.check().map_err(|fault| fault.hint("the setting is in `train.recipe`"))?;
+        if let Source::Decathlon(folder) = &self.data
+            && folder.to_str().is_none()
+        {
+            return Err(Fault::new("a run cannot write down where its data are")
+                .field("data")
+                .expected("a path in UTF-8")
+                .found(folder.display())
+                .hint("rename the folder"));
+        }
+        self.train.window.check().map_err(|fault| fault.within("train.window"))?;
+        self.proxy.check().map_err(|fault| fault.within("proxy"))?;
+        self.train.recipe.check().map_err(|fault| fault.within("train.recipe"))?;
+        self.fits_in_memory()?;
         let multiple = self.unet(1).multiple();
         for (field, recipe) in [("proxy.recipe", &self.proxy.recipe), ("train.recipe", &self.train.recipe)] {
             if recipe.patches.patch.iter().any(|n| n % multiple != 0) {
@@ -166,7 +194,38 @@ impl Config {
             }
         }
         self.search.check()?;
-        self.preprocess.validate()
+        self.preprocess.validate().map_err(|fault| fault.within("preprocess"))
+    }
+
+    /// Sizes that are fine one by one and absurd together.
+    fn fits_in_memory(&self) -> Result<()> {
+        let parameters = self.unet(1).parameters();
+        if parameters > MOST_PARAMETERS {
+            return Err(Fault::new("network is impossibly large")
+                .field("network.width, network.levels")
+                .expected(format!("at most {MOST_PARAMETERS} parameters"))
+                .found(format!("{parameters} parameters"))
+                .hint("every level more doubles the feature maps; lower the width or the levels"));
+        }
+        let batch = |recipe: &Recipe| (recipe.patches.patch, recipe.patches.batch);
+        let seen = |window: Window| if let Window::Sliding { patch, .. } = window { (patch, 1) } else { ([0; 3], 0) };
+        let sizes = [
+            ("proxy.recipe.patches", batch(&self.proxy.recipe)),
+            ("train.recipe.patches", batch(&self.train.recipe)),
+            ("proxy.window.patch", seen(self.proxy.window)),
+            ("train.window.patch", seen(self.train.window)),
+        ];
+        for (field, (patch, batch)) in sizes {
+            let values = patch.iter().chain([&batch, &self.network.width]).map(|n| *n as f64).product::<f64>();
+            if values > MOST_VALUES {
+                return Err(Fault::new("patches are impossibly large for the network")
+                    .field(field)
+                    .expected(format!("at most {MOST_VALUES:e} values in the first level: voxels times network.width"))
+                    .found(format!("{batch} patch(es) of {patch:?} with {} feature maps", self.network.width))
+                    .hint("use smaller patches, fewer of them, or a narrower network"));
+            }
+        }
+        Ok(())
     }
 
     /// Reads or makes the cases.

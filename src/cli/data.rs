@@ -28,6 +28,10 @@ pub(super) fn run(command: &Command, common: &Common, term: &Term) -> Result<()>
         phantom.seed = seed;
     }
     phantom.write(folder)?;
-    term.result(&format!("{} phantoms written to {}", phantom.cases, folder.display()));
+    term.result(&if common.json {
+        serde_json::json!({"folder": folder, "cases": phantom.cases, "seed": phantom.seed}).to_string()
+    } else {
+        format!("{} phantoms written to {}", phantom.cases, folder.display())
+    });
     Ok(())
 }

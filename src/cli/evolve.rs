@@ -25,8 +25,8 @@ use crate::training::proxy::Proxy;
 pub(super) struct Arguments {
     /// Configuration (RON); without it, built-in settings for phantoms or for --data
     config: Option<PathBuf>,
-    /// Continue an interrupted run
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "data", "out", "seed"])]
+    /// Continue an interrupted run; with --data if its cases are elsewhere now
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "out", "seed"])]
     resume: Option<PathBuf>,
     /// Generations after the first population
     #[arg(long, value_name = "N")]
@@ -49,12 +49,14 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
 
     term.say("reading cases ...");
     let dataset = config.dataset()?;
-    let split = folds::holdout(&dataset.ids(), config.split.validation, config.split.held_out, config.seed)?;
+    let split = folds::holdout(&dataset.ids(), config.split.validation, config.split.held_out, config.seed)
+        .map_err(|fault| fault.within("split"))?;
     if let Some(manifest) = &old {
         check_kernels(&manifest.kernels)?;
         check_digest(&manifest.data_digest, &dataset)?;
     }
-    Breeder { config: &config.search, grammar: &grammar, seed: config.seed }.check()?;
+    let breeder = Breeder { config: &config.search, seed: config.seed, grammar: &grammar, stop: &STOP };
+    breeder.check()?;
     // The directory is made after everything that can be wrong has been looked at: nothing is left half-made.
     let run = match &arguments.resume {
         Some(path) => RunDir::open(path)?,
@@ -84,7 +86,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     })?;
     bar.finish_and_clear();
 
-    let search = Search { config: &config.search, seed: config.seed, grammar: &grammar, evaluator: &judge, run: &run };
+    let search = Search { breeder, evaluator: &judge, run: &run };
     let mut watcher = Watcher { term, bar: None, best: String::new(), generations: config.search.generations };
     let (population, reason) = search.run(&mut |event| watcher.see(event))?;
     if let Some(bar) = watcher.bar.take() {
@@ -101,7 +103,11 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
 /// The settings of the run: those of the old run, or of the configuration, with what was typed on top.
 fn configure(arguments: &Arguments, old: Option<&Manifest>, common: &Common) -> Result<Config> {
     let mut config = match old {
-        Some(manifest) => manifest.config.clone(),
+        Some(manifest) => {
+            let mut config = manifest.config.clone();
+            config.locate(common.data.as_deref());
+            config
+        }
         None => Config::resolve(arguments.config.as_deref(), common)?,
     };
     let search = &mut config.search;
@@ -175,6 +181,7 @@ impl Watcher<'_> {
                 let place = if *trial == Trial::Scratch { "from scratch: " } else { "" };
                 self.term.log(&format!("  {place}{outcome}  {loss}"));
             }
+            Event::Failed { loss, reason, .. } => self.term.say(&format!("  failed: {reason}  {loss}")),
             Event::Generation { generation, best_dice, best, trained, saved } => {
                 self.best = format!("best {best_dice:.4} {best} ({saved} trainings saved)");
                 if let Some(bar) = self.bar.take() {
@@ -246,7 +253,7 @@ fn baseline(population: &Population, judge: &dyn Evaluator, name: &str) -> Optio
     let loss = reference::find(name).ok()?.loss.formula;
     let mut score = None;
     judge.evaluate(Trial::SharedStart, &[loss], &mut |_, outcome| {
-        score = outcome.score().cloned();
+        score = outcome.ok().and_then(|outcome| outcome.score().cloned());
         true
     });
     score

@@ -2,12 +2,12 @@
 
 use clap::Subcommand;
 
-use super::reference;
 use super::term::Term;
+use super::{Common, reference};
 use crate::fault::Result;
 use crate::formula::Formula;
 use crate::formula::word::Sides;
-use crate::grammar::{Grammar, Kind};
+use crate::grammar::{Grammar, Kind, Site, Sort};
 use crate::rng::{Purpose, stream};
 
 #[derive(Debug, Subcommand)]
@@ -28,13 +28,23 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(command: &Command, term: &Term) -> Result<()> {
+pub(super) fn run(command: &Command, common: &Common, term: &Term) -> Result<()> {
     match command {
-        Command::Show { grammar } => term.result(&show(&Grammar::load(grammar)?)),
+        Command::Show { grammar } => {
+            let grammar = Grammar::load(grammar)?;
+            term.result(&if common.json { show_json(&grammar) } else { show(&grammar) });
+        }
         Command::Check { loss, grammar } => {
             let grammar = Grammar::load(grammar)?;
             let formula = reference::find(loss)?.loss.formula.canonical();
             let derivation = grammar.check_loss(&formula)?;
+            if common.json {
+                let site = |site: &Site| serde_json::json!({"sort": grammar.sorts[site.sort].name, "part": formula.subtree(site.node).to_string()});
+                let sites: Vec<_> = derivation.sites.iter().map(site).collect();
+                let verdict = serde_json::json!({"grammar": grammar.name, "loss": formula.to_string(), "sites": sites});
+                term.result(&verdict.to_string());
+                return Ok(());
+            }
             let mut text = format!("`{formula}` is in the language `{}`\n", grammar.name);
             for site in derivation.sites {
                 text += &format!("  {:<14} {}\n", grammar.sorts[site.sort].name, formula.subtree(site.node));
@@ -43,6 +53,26 @@ pub(super) fn run(command: &Command, term: &Term) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Some losses of a grammar, always the same.
+fn samples(grammar: &Grammar) -> impl Iterator<Item = Formula> + '_ {
+    (0..8).map(|slot| grammar.sample_loss(16, &mut stream(0, Purpose::Birth, 0, slot)))
+}
+
+fn show_json(grammar: &Grammar) -> String {
+    let sort = |(id, sort): (usize, &Sort)| match sort.kind {
+        Kind::Constant { low, high } => serde_json::json!({"name": sort.name, "low": low, "high": high}),
+        Kind::Tree => {
+            let (rules, smallest) = (grammar.rules_of(id).count(), grammar.smallest(id, Sides::NONE));
+            serde_json::json!({"name": sort.name, "rules": rules, "smallest": smallest})
+        }
+    };
+    let sorts: Vec<_> = grammar.sorts.iter().enumerate().map(sort).collect();
+    let losses: Vec<String> = samples(grammar).map(|loss| loss.to_string()).collect();
+    let (name, rules) = (&grammar.name, grammar.rules.len());
+    serde_json::json!({"name": name, "max_size": grammar.max_size, "rules": rules, "sorts": sorts, "losses": losses})
+        .to_string()
 }
 
 fn show(grammar: &Grammar) -> String {
@@ -65,8 +95,8 @@ fn show(grammar: &Grammar) -> String {
         }
     }
     text += "\nsome of its losses\n";
-    for slot in 0..8 {
-        text += &format!("  {}\n", grammar.sample_loss(16, &mut stream(0, Purpose::Birth, 0, slot)));
+    for loss in samples(grammar) {
+        text += &format!("  {loss}\n");
     }
     text
 }

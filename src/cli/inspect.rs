@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
     let population = population(&arguments.population)?;
     if arguments.lineage {
-        term.result(&lineage(&population));
+        term.result(&if common.json { family(&population) } else { lineage(&population) });
         return Ok(());
     }
     let Some(id) = &arguments.id else {
@@ -52,9 +52,13 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
             .field("--id")
             .expected("`best` or an id of the table")
             .found(format!("`{id}`"))
+            .hint("without `--id`, the table of all individuals is printed")
     })?;
-    term.result(&if arguments.dot {
-        Plan::new(&individual.formula).dot()
+    let graph = || Plan::new(&individual.formula).dot();
+    term.result(&if arguments.dot && common.json {
+        serde_json::json!({"id": individual.id, "dot": graph()}).to_string()
+    } else if arguments.dot {
+        graph()
     } else if common.json {
         row(individual).to_string()
     } else {
@@ -81,7 +85,7 @@ fn overview(population: &Population, arguments: &Arguments) -> String {
         ranked(&everybody),
     );
     text += &format!(
-        "\nPareto front (validation Dice against size in words; `-` under scratch: nobody knows whether it trains a fresh network)\n\n{}\n",
+        "\nPareto front (validation Dice against size in words; unconfirmed: nobody knows whether it trains a fresh network)\n\n{}\n",
         ranked(&front.iter().collect::<Vec<_>>())
     );
     if !population.rejections.is_empty() {
@@ -102,13 +106,22 @@ fn ranked(individuals: &[&Individual]) -> String {
             individual.birth.to_string(),
             dice(&individual.outcome),
             individual.outcome.score().map_or("-".into(), |score| format!("{:.2}", score.mean_hd95_mm())),
-            individual.scratch.map_or("-".into(), |dice| format!("{dice:.4}")),
+            scratch(individual),
             individual.formula.size().to_string(),
             individual.origin.name(),
             individual.formula.infix(),
         ]
     };
     table(header.to_vec(), individuals.iter().enumerate().map(row).collect(), |column| column < 7)
+}
+
+/// Mean Dice from scratch, or that nobody has tried it.
+fn scratch(individual: &Individual) -> String {
+    match (individual.scratch, individual.outcome.score()) {
+        (Some(dice), _) => format!("{dice:.4}"),
+        (None, Some(_)) => "unconfirmed".to_string(),
+        (None, None) => "-".to_string(),
+    }
 }
 
 /// Mean Dice, or why there is none.
@@ -141,6 +154,8 @@ fn explain(individual: &Individual, population: &Population) -> String {
     }
     if let Some(dice) = individual.scratch {
         text += &format!("  from scratch  Dice {dice:.4}\n");
+    } else if individual.outcome.score().is_some() {
+        text += "  from scratch  unconfirmed: never tried\n";
     }
     text += "\nancestors\n";
     let mut open = individual.parents.clone();
@@ -185,6 +200,7 @@ fn row(individual: &Individual) -> serde_json::Value {
         "id": individual.id, "birth": individual.birth, "parents": individual.parents, "origin": individual.origin.name(),
         "loss": formula.to_string(), "infix": formula.infix(), "latex": formula.latex(), "size": formula.size(),
         "dice": score.map(Score::mean_dice), "hd95_mm": score.map(Score::mean_hd95_mm), "scratch_dice": individual.scratch,
+        "confirmed": individual.is_confirmed(),
     })
 }
 
@@ -192,6 +208,16 @@ fn json(population: &Population) -> String {
     let rows: Vec<_> = population.everybody().map(row).collect();
     let front: Vec<u64> = population.front().iter().map(|individual| individual.id).collect();
     serde_json::json!({"generation": population.generation, "individuals": rows, "front": front}).to_string()
+}
+
+/// Who descends from whom: nodes as in the list of individuals, and edges from parent to child.
+fn family(population: &Population) -> String {
+    let mut everybody: Vec<&Individual> = population.everybody().collect();
+    everybody.sort_by_key(|individual| individual.id);
+    let edges = everybody.iter().flat_map(|child| child.parents.iter().map(|parent| [*parent, child.id]));
+    let edges: Vec<[u64; 2]> = edges.collect();
+    let nodes: Vec<_> = everybody.into_iter().map(row).collect();
+    serde_json::json!({"individuals": nodes, "edges": edges}).to_string()
 }
 
 /// Who descends from whom; the front is filled.

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
+use super::study::StudyManifest;
 use crate::data::Dataset;
 use crate::data::folds::Holdout;
 use crate::fault::{Fault, Result};
@@ -53,12 +55,36 @@ impl Manifest {
     /// # Errors
     /// If there is none or it cannot be read.
     pub(super) fn load(run: &Path) -> Result<Self> {
-        let path = run.join("manifest.ron");
-        if !path.is_file() {
-            return Err(Fault::new("not the run of a search").file(run).expected("a `manifest.ron` in it"));
-        }
-        notation::load(&path)
+        load::<Self, StudyManifest>(run, "evolve", "train")
     }
+}
+
+/// The manifest of a run of the command `ours`.
+///
+/// # Errors
+/// If there is none, it cannot be read, or the run is one of the command `others`.
+pub(super) fn load<Ours: DeserializeOwned, Others: DeserializeOwned>(
+    run: &Path,
+    ours: &str,
+    others: &str,
+) -> Result<Ours> {
+    let path = run.join("manifest.ron");
+    let wanted = format!("a run of `lossgen {ours}`");
+    if !path.is_file() {
+        return Err(Fault::new(format!("not {wanted}"))
+            .file(run)
+            .expected("a `manifest.ron` in it")
+            .found("none")
+            .hint("name the directory that `--out` made"));
+    }
+    notation::load(&path).map_err(|fault| match notation::load::<Others>(&path) {
+        Err(_) => fault,
+        Ok(_) => Fault::new(format!("not {wanted}"))
+            .file(run)
+            .expected(wanted)
+            .found(format!("a run of `lossgen {others}`"))
+            .hint(format!("`lossgen {others} --resume {}` continues it", run.display())),
+    })
 }
 
 /// Whether the data are still those of a run.
@@ -100,7 +126,13 @@ pub(super) fn places(ids: &[String], dataset: &Dataset) -> Result<Vec<usize>> {
     let known = dataset.ids();
     let place = |id: &String| {
         let found = known.iter().position(|other| other == id);
-        found.ok_or_else(|| Fault::new("a case of the run is missing from the data").expected(format!("case `{id}`")))
+        found.ok_or_else(|| {
+            Fault::new("a case of the run is missing from the data")
+                .field("id")
+                .expected(format!("case `{id}`"))
+                .found(format!("{} other cases", known.len()))
+                .hint("restore the files with which the run was started")
+        })
     };
     ids.iter().map(place).collect()
 }

@@ -113,10 +113,18 @@ pub fn main() -> ExitCode {
 fn run(cli: &Cli, term: &Term) -> Result<()> {
     let common = &cli.common;
     if !matches!(common.device.as_str(), "auto" | "cpu") {
-        return Err(Fault::new("unknown device").field("--device").expected("auto or cpu").found(&common.device));
+        return Err(Fault::new("unknown device")
+            .field("--device")
+            .expected("auto or cpu")
+            .found(&common.device)
+            .hint("leave the option out to take the best there is"));
     }
     if common.threads == Some(0) {
-        return Err(Fault::new("no threads to compute with").field("--threads").expected("at least 1").found(0));
+        return Err(Fault::new("no threads to compute with")
+            .field("--threads")
+            .expected("at least 1")
+            .found(0)
+            .hint("leave the option out to use them all"));
     }
     listen_for_signals()?;
     match &cli.command {
@@ -125,7 +133,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Train(arguments) => train::run(arguments, common, term),
         Command::Evaluate(arguments) => evaluate::run(arguments, common, term),
         Command::Loss(command) => loss::run(command, common, term),
-        Command::Grammar(command) => grammar::run(command, term),
+        Command::Grammar(command) => grammar::run(command, common, term),
         Command::Data(command) => data::run(command, common, term),
         Command::Bench(command) => bench::run(command, common, term),
     }

@@ -12,6 +12,21 @@ pub(super) struct Found {
     pub(super) loss: Loss,
     /// The run directory, if the loss comes from one.
     pub(super) run: Option<PathBuf>,
+    /// Whether it was found by a search of which no manifest tells what it saw.
+    pub(super) lost_its_run: bool,
+}
+
+impl Found {
+    fn typed(loss: Loss) -> Self {
+        Self { loss, run: None, lost_its_run: false }
+    }
+
+    /// A loss of a search, of which `place` is the run or a population.
+    fn of(typed: &str, individual: &Individual, place: &Path) -> Self {
+        let run = run_of(place);
+        let loss = Loss { name: typed.to_string(), formula: individual.formula.clone() };
+        Self { loss, lost_its_run: run.is_none(), run }
+    }
 }
 
 /// The loss called `typed`: `dice`, `focal(gamma=3)`, `(mean ...)`, `RUN/best`, `RUN#ID` or `population.ron#ID`.
@@ -28,7 +43,7 @@ pub(super) fn find(typed: &str) -> Result<Found> {
 /// As [`find`].
 pub(super) fn find_in(typed: &str, form: Form) -> Result<Found> {
     if typed.trim_start().starts_with('(') {
-        return Ok(Found { loss: losses::named_in(typed, form)?, run: None });
+        return Ok(Found::typed(losses::named_in(typed, form)?));
     }
     if let Some((place, id)) = typed.rsplit_once('#') {
         let population = population(Path::new(place))?;
@@ -39,18 +54,20 @@ pub(super) fn find_in(typed: &str, form: Form) -> Result<Found> {
                 .found(format!("`{id}`"))
                 .hint(format!("`lossgen inspect {place}` lists them"))
         })?;
-        return Ok(Found { loss: called(typed, individual), run: run_of(Path::new(place)) });
+        return Ok(Found::of(typed, individual, Path::new(place)));
     }
     if let Some(run) = typed.strip_suffix("/best").map(Path::new) {
         let population = population(run)?;
-        let best = population.best().ok_or_else(|| Fault::new("no individual of the run has trained").file(run))?;
-        return Ok(Found { loss: called(typed, best), run: run_of(run) });
+        let best = population.best().ok_or_else(|| {
+            Fault::new("no individual of the run has trained")
+                .file(run)
+                .expected("at least one that trained")
+                .found("failures alone")
+                .hint(format!("`lossgen inspect {}` tells why", run.display()))
+        })?;
+        return Ok(Found::of(typed, best, run));
     }
-    Ok(Found { loss: losses::named_in(typed, form)?, run: None })
-}
-
-fn called(typed: &str, individual: &Individual) -> Loss {
-    Loss { name: typed.to_string(), formula: individual.formula.clone() }
+    Ok(Found::typed(losses::named_in(typed, form)?))
 }
 
 /// The newest population of a run, or that of a file.
@@ -60,12 +77,18 @@ fn called(typed: &str, individual: &Individual) -> Loss {
 pub(super) fn population(place: &Path) -> Result<Population> {
     if place.is_dir() {
         return newest_population(place)?.ok_or_else(|| {
-            Fault::new("run has no population yet").file(place).expected("a file `generation-NNNN.ron` in it")
+            Fault::new("run has no population yet")
+                .file(place)
+                .expected("a file `generation-NNNN.ron` in it")
+                .found("none")
+                .hint(format!("`lossgen evolve --resume {}` continues a search", place.display()))
         });
     }
     if !place.exists() {
         return Err(Fault::new("no such run or population")
             .file(place)
+            .expected("a run directory or a population")
+            .found("nothing")
             .hint("give a run directory or a `.ron` file of one"));
     }
     Population::load(place)

@@ -5,10 +5,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
+use super::manifest::{self, Manifest};
 use crate::data::Dataset;
-use crate::fault::{Fault, Result};
+use crate::fault::Result;
 use crate::losses::Loss;
-use crate::notation;
 
 /// A comparison of losses over folds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,11 +45,7 @@ impl StudyManifest {
     /// # Errors
     /// If there is none, or it is that of a search.
     pub(super) fn load(run: &Path) -> Result<Self> {
-        let path = run.join("manifest.ron");
-        if !path.is_file() {
-            return Err(Fault::new("not a run of `lossgen train`").file(run).expected("a `manifest.ron` in it"));
-        }
-        notation::load(&path)
+        manifest::load::<Self, Manifest>(run, "train", "evolve")
     }
 
     /// The losses.

@@ -29,8 +29,8 @@ pub(super) struct Arguments {
     /// A loss, may be repeated: a name, a name with parameters, a formula, RUN/best, or RUN#ID
     #[arg(short, long = "loss", value_name = "L", required_unless_present = "resume")]
     losses: Vec<String>,
-    /// Continue an interrupted run
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "losses", "run", "folds", "steps", "data", "out", "seed"])]
+    /// Continue an interrupted run; with --data if its cases are elsewhere now
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "losses", "run", "folds", "steps", "out", "seed"])]
     resume: Option<PathBuf>,
     /// Train only on cases that the search of this run never saw; implied by a loss that comes from a run
     #[arg(long, value_name = "RUN")]
@@ -54,7 +54,7 @@ struct Plan {
 
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
     let plan = match &arguments.resume {
-        Some(run) => resumed(run, term)?,
+        Some(run) => resumed(run, common, term)?,
         None => planned(arguments, common, term)?,
     };
     let Plan { config, losses, dataset, cases, out } = &plan;
@@ -90,17 +90,23 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
     // Mistyped losses are told before volumes are read; what the classes are is only known then.
     let found = find(&Form::default())?;
     if let Some(twice) = arguments.losses.iter().enumerate().find(|(i, loss)| arguments.losses[..*i].contains(loss)) {
-        return Err(Fault::new("the same loss twice").field("--loss").expected("every loss once").found(twice.1));
+        return Err(Fault::new("the same loss twice")
+            .field("--loss")
+            .expected("every loss once")
+            .found(format!("`{}` again", twice.1))
+            .hint("leave one of the two out"));
     }
     for Found { loss, .. } in &found {
         if let Err(why) = Gates::default().pass(&loss.formula) {
             term.say(&format!("{}: a search would not train it: {why}", loss.name));
         }
     }
-    for (typed, _) in
-        arguments.losses.iter().zip(&found).filter(|(typed, found)| typed.contains('#') && found.run.is_none())
-    {
-        term.say(&format!("{typed}: no manifest beside it; the cases that its search saw are not kept apart"));
+    for Found { loss, .. } in found.iter().filter(|found| found.lost_its_run && arguments.run.is_none()) {
+        let cure = "give the run with `--run`, or judge it on other data";
+        term.say(&format!(
+            "{}: no manifest beside it; the cases that its search saw are not kept apart: {cure}",
+            loss.name
+        ));
     }
     let search = the_run(arguments, &found)?;
     let manifest = search.as_deref().map(Manifest::load).transpose()?;
@@ -123,14 +129,21 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
     Ok(Plan { config, losses, dataset, cases, out })
 }
 
-fn resumed(run: &Path, term: &Term) -> Result<Plan> {
-    let manifest = StudyManifest::load(run)?;
-    check_kernels(&manifest.kernels)?;
+fn resumed(run: &Path, common: &Common, term: &Term) -> Result<Plan> {
+    let old = StudyManifest::load(run)?;
+    check_kernels(&old.kernels)?;
+    let mut manifest = old.clone();
+    manifest.config.locate(common.data.as_deref());
     term.say("reading cases ...");
     let dataset = manifest.config.dataset()?;
     check_digest(&manifest.data_digest, &dataset)?;
     let cases = dataset.select(&places(&manifest.cases, &dataset)?);
-    Ok(Plan { losses: manifest.losses()?, config: manifest.config, dataset, cases, out: RunDir::open(run)? })
+    let losses = manifest.losses()?;
+    let out = RunDir::open(run)?;
+    if manifest != old {
+        out.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
+    }
+    Ok(Plan { losses, config: manifest.config, dataset, cases, out })
 }
 
 /// The one run whose cases must be kept apart.
@@ -174,9 +187,11 @@ fn unseen(dataset: &Dataset, manifest: Option<&Manifest>) -> Result<Vec<Arc<Case
     // Other data, or the same cases prepared otherwise: whatever carries a name that the search saw stays out.
     let rest: Vec<Arc<Case>> = dataset.cases.iter().filter(|case| !seen.contains(&&case.id)).cloned().collect();
     if rest.is_empty() {
-        return Err(
-            Fault::new("the search has seen every case of these data").hint("use data that the search did not see")
-        );
+        return Err(Fault::new("the search has seen every case of these data")
+            .field("--data")
+            .expected("cases whose ids the search did not see")
+            .found(format!("{} cases, all of them seen", dataset.cases.len()))
+            .hint("use data that the search did not see"));
     }
     Ok(rest)
 }

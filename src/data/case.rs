@@ -189,6 +189,8 @@ impl Dataset {
         if cases.iter().all(|case| case.voxels_of_class.iter().all(Vec::is_empty)) {
             return Err(Fault::new("no case has a labelled voxel")
                 .field(name)
+                .expected("foreground in at least one mask")
+                .found(format!("background alone in {} masks", cases.len()))
                 .hint("the masks are empty: there is nothing to learn and nothing to judge by"));
         }
         let names = classes.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
@@ -220,6 +222,7 @@ fn distinct(entries: &[Entry], hashes: &[[blake3::Hash; 2]]) -> Result<()> {
         if let Some(other) = first.insert(*image.as_bytes(), &entry.image) {
             return Err(Fault::new("two cases have the same image")
                 .file(&entry.image)
+                .expected("images that differ")
                 .found(format!("every byte of it in {}", other.display()))
                 .hint("remove one of the two; otherwise training and test cases overlap"));
         }

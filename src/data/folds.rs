@@ -39,7 +39,8 @@ pub fn split(ids: &[String], folds: usize, seed: u64) -> Result<Vec<Fold>> {
         return Err(Fault::new("cases cannot be divided into folds")
             .field("folds")
             .expected(format!("2 to {}, the number of cases", ids.len()))
-            .found(folds));
+            .found(folds)
+            .hint("ask for fewer folds, or bring more cases"));
     }
     let order = shuffled(ids, seed, 0)?;
     let fold = |number: usize| {
@@ -69,7 +70,8 @@ pub fn holdout(ids: &[String], validation: f64, held_out: f64, seed: u64) -> Res
         return Err(Fault::new("cases cannot be divided into three sets")
             .field("validation, held_out")
             .expected(format!("shares above 0 that leave at least one of {} cases to train on", ids.len()))
-            .found(format!("{validation} and {held_out}")));
+            .found(format!("{validation} and {held_out}"))
+            .hint("lower the shares, or bring more cases"));
     }
     let mut order = shuffled(ids, seed, 1)?;
     let mut take = |count: usize| {
@@ -87,7 +89,11 @@ fn shuffled(ids: &[String], seed: u64, slot: u64) -> Result<Vec<usize>> {
     let mut places: Vec<usize> = (0..ids.len()).collect();
     places.sort_by_key(|place| &ids[*place]);
     if let Some(pair) = places.windows(2).find(|pair| ids[pair[0]] == ids[pair[1]]) {
-        return Err(Fault::new("two cases have the same id").found(&ids[pair[0]]));
+        return Err(Fault::new("two cases have the same id")
+            .field("id")
+            .expected("every id once")
+            .found(format!("`{}` twice", ids[pair[0]]))
+            .hint("rename one of the two"));
     }
     shuffle(&mut places, &mut stream(seed, Purpose::Folds, 0, slot));
     Ok(places)

@@ -136,7 +136,9 @@ fn shape(fields: &Fields) -> Result<[usize; 3]> {
         return Err(fault("not a 3D image").expected("3 axes").hint("dim[0] is the number of axes"));
     }
     if let Some(axis) = (1..=axes as usize).find(|axis| dim[*axis] < 1) {
-        return Err(fault("an axis has no voxels").expected(format!("dim[{axis}] at least 1")));
+        return Err(fault("an axis has no voxels")
+            .expected(format!("dim[{axis}] at least 1"))
+            .hint("the header is damaged; copy the file again from its source"));
     }
     if dim[4..=axes as usize].iter().any(|n| *n != 1) {
         return Err(fault("image has more than three axes")
@@ -183,7 +185,8 @@ fn offset(fields: &Fields) -> Result<usize> {
         return Err(Fault::new("voxels begin at an impossible place")
             .field("vox_offset")
             .expected(format!("at least {FIRST_VOXEL} bytes"))
-            .found(offset));
+            .found(offset)
+            .hint("the header is damaged; copy the file again from its source"));
     }
     Ok(offset as usize)
 }
@@ -198,7 +201,8 @@ fn scaling(fields: &Fields) -> Result<Option<(f32, f32)>> {
         return Err(Fault::new("values cannot be scaled")
             .field("scl_inter")
             .expected("a finite number, because scl_slope is one")
-            .found(intercept));
+            .found(intercept)
+            .hint("the header is damaged; copy the file again from its source"));
     }
     Ok(Some((slope, intercept)).filter(|pair| *pair != (1.0, 0.0)))
 }

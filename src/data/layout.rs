@@ -65,7 +65,7 @@ impl Layout {
         let path = folder.join("dataset.json");
         let text = fs::read_to_string(&path).map_err(|error| Fault::io("read", &path, &error).hint(SHAPE))?;
         let description: Description = serde_json::from_str(&text).map_err(|error| {
-            Fault::new("dataset.json cannot be understood").file(&path).found(error).hint(
+            Fault::new("dataset.json cannot be understood").file(&path).expected("JSON with `labels`").found(error).hint(
                 "it needs at least: {\"name\": \"Spine\", \"labels\": {\"0\": \"background\", \"1\": \"vertebra\"}}",
             )
         })?;
@@ -78,6 +78,7 @@ impl Layout {
                     .file(&path)
                     .field("training")
                     .expected(folder.join("imagesTr").join(file).display())
+                    .found("no such image")
                     .hint("the dataset was copied incompletely, or the list is of another version"));
             }
         }
@@ -91,7 +92,11 @@ const SHAPE: &str = "a dataset is a folder with dataset.json, imagesTr/ID.nii.gz
 /// Label values with their names, background left out.
 fn classes(labels: &BTreeMap<String, String>, path: &Path) -> Result<Vec<(u8, String)>> {
     let fault = |found: &str| {
-        Fault::new("dataset.json has labels that cannot be used").file(path).field("labels").found(found.to_string())
+        Fault::new("dataset.json has labels that cannot be used")
+            .file(path)
+            .field("labels")
+            .found(found.to_string())
+            .hint("for example: \"labels\": {\"0\": \"background\", \"1\": \"vertebra\"}")
     };
     let mut classes = BTreeMap::new();
     for (value, name) in labels {
@@ -148,7 +153,11 @@ pub(super) fn nifti_files(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
         let Some(id) = stem(&name).filter(|_| !name.starts_with('.')) else { continue };
         if let Some(other) = found.insert(id.to_string(), path.clone()) {
             let (first, second) = if other < path { (other, path) } else { (path, other) };
-            return Err(Fault::new("two images have the same id").file(first).found(second.display()));
+            return Err(Fault::new("two images have the same id")
+                .file(first)
+                .expected("one file for each id")
+                .found(second.display())
+                .hint("move one of the two away"));
         }
     }
     Ok(found)

@@ -205,7 +205,11 @@ fn read_voxels(reader: &mut impl Read, header: &Header) -> io::Result<Vec<u8>> {
 }
 
 fn unreadable(path: &Path, error: &::nifti::NiftiError) -> Fault {
-    Fault::new("image cannot be read").file(path).found(error)
+    Fault::new("image cannot be read")
+        .file(path)
+        .expected("a NIfTI-1 image")
+        .found(error)
+        .hint("open it with another tool and write it again")
 }
 
 /// Indices of a voxel, for people.

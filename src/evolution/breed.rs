@@ -3,18 +3,36 @@
 //! Every child has a stream of its own, addressed by generation and slot; children are admitted in the order of their
 //! slots, so that who is a duplicate of whom does not depend on anything else.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rand::RngExt;
 
+use super::config::SearchConfig;
 use super::event::Event;
+use super::gates::Rejection;
 use super::individual::Origin;
 use super::novelty::Novelty;
 use super::population::Population;
-use super::{SearchConfig, crossover, mutate, select};
+use super::{crossover, mutate, select};
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::grammar::Grammar;
 use crate::losses::catalog::CATALOG;
 use crate::rng::{Purpose, stream};
+
+/// What decides who is born: a pure function of these and of the parents.
+#[derive(Debug, Clone, Copy)]
+pub struct Breeder<'a> {
+    /// Settings.
+    pub config: &'a SearchConfig,
+    /// Seed of all choices of the search; trainings have their own.
+    pub seed: u64,
+    /// What may be said.
+    pub grammar: &'a Grammar,
+    /// Set when the work is to stop; looked at before every child.
+    pub stop: &'a AtomicBool,
+}
 
 /// A child that waits for its training.
 pub(super) struct Unborn {
@@ -23,36 +41,45 @@ pub(super) struct Unborn {
     pub(super) formula: Formula,
 }
 
-/// Makes children: all that a search needs before anything is trained.
-#[derive(Debug, Clone, Copy)]
-pub struct Breeder<'a> {
-    /// Settings.
-    pub config: &'a SearchConfig,
-    /// What may be said.
-    pub grammar: &'a Grammar,
-    /// Seed of everything random.
-    pub seed: u64,
+/// The children of a generation.
+pub(super) struct Brood {
+    pub(super) children: Vec<Unborn>,
+    /// Losses of the catalog that are no founders.
+    pub(super) skipped: Vec<Event>,
+    /// Candidates that are not worth a training, by reason, over all generations so far.
+    pub(super) rejections: BTreeMap<Rejection, usize>,
 }
 
 impl Breeder<'_> {
-    /// Whether a search can begin.
+    /// Whether there is a first population, so that this can be known before a run is made.
     ///
     /// # Errors
-    /// If the grammar yields no loss that passes the gates.
+    /// If a setting is out of its range, no loss of the grammar passes the gates, or the work was stopped.
     pub fn check(&self) -> Result<()> {
-        self.founders(&mut Novelty::after(None)).map(drop)
+        self.config.check()?;
+        let stopped = || Fault::stopped("stopped before the first population was bred; nothing was made");
+        self.founders()?.map(|_| ()).ok_or_else(stopped)
     }
 
-    /// The catalog as far as it is in the language and there are places for it, then random losses; and who was skipped.
+    /// The children of `parents`, or the founders; `None` if the work was stopped.
     ///
     /// # Errors
-    /// If that is nobody.
-    pub(super) fn founders(&self, novelty: &mut Novelty) -> Result<(Vec<Unborn>, Vec<Event>)> {
-        let (mut brood, mut skipped) = (Vec::new(), Vec::new());
+    /// If there is no founder.
+    pub(super) fn brood(&self, parents: Option<&Population>) -> Result<Option<Brood>> {
+        match parents {
+            None => self.founders(),
+            Some(parents) => Ok(self.children(parents)),
+        }
+    }
+
+    /// The catalog as far as it is in the language and there are places for it, then random losses.
+    fn founders(&self) -> Result<Option<Brood>> {
+        let mut novelty = Novelty::after(None);
+        let (mut children, mut skipped) = (Vec::new(), Vec::new());
         for entry in CATALOG {
             let formula = entry.formula().canonical();
             let reason = match self.grammar.check_loss(&formula) {
-                _ if brood.len() >= self.config.founders => Some("the places for founders are taken".to_string()),
+                _ if children.len() >= self.config.founders => Some("the places for founders are taken".to_string()),
                 Err(fault) => Some(fault.to_string().replace("\n  ", "; ")),
                 Ok(_) if !novelty.admit(&formula) => Some("behaves like another founder".to_string()),
                 Ok(_) => None,
@@ -61,19 +88,24 @@ impl Breeder<'_> {
                 skipped.push(Event::FounderSkipped { name: entry.name.to_string(), reason });
             } else {
                 let origin = Origin::Founder(entry.name.to_string());
-                brood.push(Unborn { parents: Vec::new(), origin, formula });
+                children.push(Unborn { parents: Vec::new(), origin, formula });
             }
         }
-        let missing = self.config.population.saturating_sub(brood.len());
-        brood.extend((0..missing).filter_map(|slot| self.random(0, slot, novelty)));
-        if brood.is_empty() {
+        for slot in 0..self.config.population.saturating_sub(children.len()) {
+            if self.stop.load(Ordering::SeqCst) {
+                return Ok(None);
+            }
+            children.extend(self.random(0, slot, &mut novelty));
+        }
+        if children.is_empty() {
+            let reasons: Vec<String> = novelty.rejections.iter().map(|(why, n)| format!("{n} {why}")).collect();
             return Err(Fault::new("the grammar yields no loss that passes the gates")
                 .field("search.grammar")
-                .expected("a grammar with losses that train")
-                .found(format!("`{}`", self.grammar.name))
+                .expected("losses whose gradient moves voxels towards their target")
+                .found(format!("`{}`, with candidates of which {}", self.grammar.name, reasons.join(", ")))
                 .hint("`lossgen grammar show` prints some of its losses"));
         }
-        Ok((brood, skipped))
+        Ok(Some(Brood { children, skipped, rejections: novelty.rejections }))
     }
 
     /// A loss drawn from the grammar that is new; `None` if none was found.
@@ -86,10 +118,17 @@ impl Breeder<'_> {
         })
     }
 
-    /// The children of a generation, one per place that the elites leave.
-    pub(super) fn brood(&self, parents: &Population, novelty: &mut Novelty) -> Vec<Unborn> {
-        let places = self.config.population - self.config.elites;
-        (0..places).filter_map(|slot| self.child(parents, slot, novelty)).collect()
+    /// One child per place that the elites leave; none at all where the grammar has nothing new to say.
+    fn children(&self, parents: &Population) -> Option<Brood> {
+        let mut novelty = Novelty::after(Some(parents));
+        let mut children = Vec::new();
+        for slot in 0..self.config.population - self.config.elites {
+            if self.stop.load(Ordering::SeqCst) {
+                return None;
+            }
+            children.extend(self.child(parents, slot, &mut novelty));
+        }
+        Some(Brood { children, skipped: Vec::new(), rejections: novelty.rejections })
     }
 
     fn child(&self, parents: &Population, slot: usize, novelty: &mut Novelty) -> Option<Unborn> {

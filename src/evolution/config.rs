@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, Result};
+use crate::formula::LONGEST;
 
 /// How to search. Budgets count candidates and generations, never time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +52,10 @@ impl Default for SearchConfig {
     }
 }
 
+/// In words what [`LONGEST`] is in a number.
+const MOST_WORDS: &str = "at most 4096 words";
+const _: () = assert!(LONGEST == 4096);
+
 impl SearchConfig {
     /// Whether a search can be made of it.
     ///
@@ -59,7 +64,13 @@ impl SearchConfig {
     pub fn check(&self) -> Result<()> {
         let share = |value: f64| (0.0..=1.0).contains(&value);
         let rows = [
-            ("search.population", self.population >= 2, "at least 2", self.population.to_string()),
+            (
+                "search.population",
+                (2..=100_000).contains(&self.population),
+                "at least 2, at most 100000",
+                self.population.to_string(),
+            ),
+            ("search.random_size", self.random_size <= LONGEST, MOST_WORDS, self.random_size.to_string()),
             (
                 "search.tournament",
                 (1..=self.population).contains(&self.tournament),

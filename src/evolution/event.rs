@@ -44,6 +44,17 @@ pub enum Event {
         /// What became of it.
         outcome: Outcome,
     },
+    /// A training failed for reasons of the machine; it has no result.
+    Failed {
+        /// The generation.
+        generation: usize,
+        /// Which training.
+        trial: Trial,
+        /// The loss.
+        loss: String,
+        /// Why.
+        reason: String,
+    },
     /// A generation is complete and saved.
     Generation {
         /// Its number.

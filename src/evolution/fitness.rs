@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Result;
 use crate::formula::Formula;
 
-/// The result of one proxy training: a value, also when it went wrong.
+/// The result of one proxy training: a value, also when it went wrong, and always the loss's own doing. Trouble of the
+/// machine (out of memory, a panic in a library) is no outcome but a fault, so that it can neither be saved nor compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It trained.
@@ -20,11 +22,6 @@ pub enum Outcome {
     Stalled {
         /// Mean Dice reached from scratch.
         dice: f64,
-    },
-    /// It could not be trained for a reason that is not its own (out of memory, a panic in a library).
-    Failed {
-        /// The reason.
-        reason: String,
     },
 }
 
@@ -54,7 +51,7 @@ impl Outcome {
     pub fn score(&self) -> Option<&Score> {
         match self {
             Self::Trained(score) => Some(score),
-            Self::Diverged { .. } | Self::Stalled { .. } | Self::Failed { .. } => None,
+            Self::Diverged { .. } | Self::Stalled { .. } => None,
         }
     }
 
@@ -70,7 +67,6 @@ impl fmt::Display for Outcome {
             Self::Trained(score) => write!(f, "Dice {:.4}", score.mean_dice()),
             Self::Diverged { step } => write!(f, "diverged at step {step}"),
             Self::Stalled { dice } => write!(f, "stalls from scratch at Dice {dice:.4}"),
-            Self::Failed { reason } => write!(f, "failed: {reason}"),
         }
     }
 }
@@ -91,9 +87,9 @@ pub trait Evaluator {
     /// Everything but the loss that decides a result, as a digest.
     fn context(&self) -> String;
 
-    /// Trains each loss; `done` is told every result as soon as it is known and says whether to go on. After a no, the
-    /// trainings that have not begun are left out.
-    fn evaluate(&self, trial: Trial, losses: &[Formula], done: &mut dyn FnMut(usize, Outcome) -> bool);
+    /// Trains each loss; `done` is told every result as soon as it is known, or why the machine could not get one, and
+    /// says whether to go on. After a no, the trainings that have not begun are left out.
+    fn evaluate(&self, trial: Trial, losses: &[Formula], done: &mut dyn FnMut(usize, Result<Outcome>) -> bool);
 }
 
 fn mean(values: &[f64]) -> f64 {

@@ -25,6 +25,45 @@ pub struct Individual {
     pub scratch: Option<f64>,
 }
 
+impl Individual {
+    /// Whether it has trained a network from scratch. Only the best of a generation are put to that test; any other may
+    /// be a loss that polishes a trained network and never trains one.
+    pub fn is_confirmed(&self) -> bool {
+        self.scratch.is_some()
+    }
+
+    /// Whether it can be compared with individuals that were judged on so many cases.
+    ///
+    /// # Errors
+    /// If a value is missing, too many or no number.
+    pub(super) fn check(&self, cases: usize) -> Result<()> {
+        let of = |what: &str| format!("{what} of individual {}", self.id);
+        if let Some(score) = self.outcome.score() {
+            for (name, values) in [("dice", &score.dice), ("hd95_mm", &score.hd95_mm)] {
+                if values.is_empty() || values.len() != cases {
+                    return Err(Fault::new("individuals were judged on different cases")
+                        .field(of(name))
+                        .expected(format!("{} values, as many as the first individual has", cases.max(1)))
+                        .found(values.len()));
+                }
+            }
+        }
+        let scored = self.outcome.score().into_iter().flat_map(|score| {
+            let dice = score.dice.iter().map(|value| ("dice", *value, 1.0));
+            dice.chain(score.hd95_mm.iter().map(|value| ("hd95_mm", *value, f64::MAX)))
+        });
+        let stalled = if let Outcome::Stalled { dice } = self.outcome { Some(("outcome", dice, 1.0)) } else { None };
+        let scratch = self.scratch.map(|dice| ("scratch", dice, 1.0));
+        match scored.chain(stalled).chain(scratch).find(|(_, value, most)| !(0.0..=*most).contains(value)) {
+            None => Ok(()),
+            Some((name, value, most)) => {
+                let expected = if most > 1.0 { "a finite number, at least 0" } else { "a number from 0 to 1" };
+                Err(Fault::new("value out of range").field(of(name)).expected(expected).found(value))
+            }
+        }
+    }
+}
+
 /// How an individual was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {

@@ -19,33 +19,27 @@ mod population;
 mod select;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 pub use breed::Breeder;
-use breed::Unborn;
+use breed::Brood;
 pub use config::SearchConfig;
 pub use event::{Event, StopReason};
 pub use fitness::{Evaluator, Outcome, Score, Trial};
 pub use gates::{Gates, Rejection};
 pub use individual::{Individual, Origin};
-use novelty::Novelty;
 pub use population::Population;
 
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
-use crate::grammar::Grammar;
 use crate::run::{Journal, RunDir, read_journal};
 
 /// A search in its run directory.
 pub struct Search<'a> {
-    /// Settings.
-    pub config: &'a SearchConfig,
-    /// Seed of all choices of the search; trainings have their own.
-    pub seed: u64,
-    /// What may be said.
-    pub grammar: &'a Grammar,
+    /// Who is born.
+    pub breeder: Breeder<'a>,
     /// Who trains.
     pub evaluator: &'a dyn Evaluator,
     /// Where everything is written.
@@ -62,15 +56,6 @@ struct Record {
     outcome: Outcome,
 }
 
-/// What becomes of trainings that fail.
-#[derive(Debug, Clone, Copy)]
-enum Failures {
-    /// They are tried again and leave no trace.
-    Retry,
-    /// They are the candidate's.
-    Final,
-}
-
 /// Results of finished trainings, by trial and canonical text.
 type Results = BTreeMap<(Trial, String), Outcome>;
 
@@ -82,14 +67,15 @@ impl Search<'_> {
     /// one.
     ///
     /// # Errors
-    /// If the run cannot be read or written, or was stopped before its first generation was complete.
+    /// If the run cannot be read or written, a training failed for reasons of the machine, or the search was stopped
+    /// before its first generation was complete.
     pub fn run(&self, watch: Watch<'_>) -> Result<(Population, StopReason)> {
-        self.config.check()?;
+        self.breeder.config.check()?;
         let mut results = self.journal()?;
         let mut newest = newest_population(self.run.path())?;
         loop {
             match newest {
-                Some(population) if population.generation >= self.config.generations => {
+                Some(population) if population.generation >= self.breeder.config.generations => {
                     return Ok((population, StopReason::Generations));
                 }
                 _ => {}
@@ -111,31 +97,19 @@ impl Search<'_> {
         results: &mut Results,
         watch: Watch<'_>,
     ) -> Result<Option<Population>> {
-        let mut novelty = Novelty::after(parents);
-        let breeder = self.breeder();
-        let brood = match parents {
-            None => {
-                let (brood, skipped) = breeder.founders(&mut novelty)?;
-                for event in &skipped {
-                    self.tell(event, watch)?;
-                }
-                brood
-            }
-            Some(parents) => breeder.brood(parents, &mut novelty),
-        };
+        let Some(brood) = self.breeder.brood(parents)? else { return Ok(None) };
+        for skipped in &brood.skipped {
+            self.tell(skipped, watch)?;
+        }
         let generation = parents.map_or(0, |parents| parents.generation + 1);
-        let losses: Vec<&Formula> = brood.iter().map(|unborn| &unborn.formula).collect();
+        let losses: Vec<&Formula> = brood.children.iter().map(|unborn| &unborn.formula).collect();
         let open = losses.iter().filter(|loss| !results.contains_key(&(Trial::SharedStart, key(loss)))).count();
         let bred = Event::Bred { generation, to_train: open, from_journal: losses.len() - open };
         if !self.tell(&bred, watch)? || !self.judge(generation, Trial::SharedStart, &losses, results, watch)? {
             return Ok(None);
         }
-        let mut next = self.succeed(parents, brood, results, novelty.rejections);
+        let mut next = self.succeed(parents, brood, results);
         Ok(self.confirm(&mut next, results, watch)?.then_some(next))
-    }
-
-    fn breeder(&self) -> Breeder<'_> {
-        Breeder { config: self.config, grammar: self.grammar, seed: self.seed }
     }
 
     /// Results of earlier trainings.
@@ -155,6 +129,10 @@ impl Search<'_> {
     }
 
     /// Trains what has no result yet; false if the watcher wants to stop.
+    ///
+    /// A training that failed for reasons of the machine is tried once more. If it fails again the search ends with a
+    /// fault, after the others of the generation are finished and saved, and whoever resumes it tries again: to go on
+    /// without the result would make the next generation depend on the machine's luck.
     fn judge(
         &self,
         generation: usize,
@@ -163,47 +141,50 @@ impl Search<'_> {
         results: &mut Results,
         watch: Watch<'_>,
     ) -> Result<bool> {
-        let open: Vec<Formula> = losses
-            .iter()
-            .filter(|loss| !results.contains_key(&(trial, key(loss))))
-            .map(|loss| (*loss).clone())
-            .collect();
-        let failed = self.train(generation, trial, &open, Failures::Retry, results, watch)?;
-        let go_on = match failed {
-            Some(failed) if failed.is_empty() => true,
-            // Once more: most failures are the machine's (no memory, no thread), and those of a candidate repeat.
-            Some(failed) => self.train(generation, trial, &failed, Failures::Final, results, watch)?.is_some(),
-            None => false,
-        };
-        // Whoever stops during the last training of a generation still has a complete generation.
-        Ok(go_on || losses.iter().all(|loss| results.contains_key(&(trial, key(loss)))))
+        for last_attempt in [false, true] {
+            let is_open = |loss: &&&Formula| !results.contains_key(&(trial, key(loss)));
+            let open: Vec<Formula> = losses.iter().filter(is_open).map(|loss| (*loss).clone()).collect();
+            let (go_on, failed) = self.train(generation, trial, &open, results, watch)?;
+            match failed {
+                Some(fault) if go_on && last_attempt => return Err(fault),
+                Some(_) if go_on => {}
+                _ => break,
+            }
+        }
+        // Whoever stops during the last training of a generation still has a complete generation; whoever stops earlier
+        // need not say so here, a training that was cut short has no result.
+        Ok(losses.iter().all(|loss| results.contains_key(&(trial, key(loss)))))
     }
 
-    /// Trains losses; returns those that failed if failures are to be tried again, `None` if the watcher wants to stop.
+    /// Trains losses; whether to go on, and what failed for reasons of the machine.
     fn train(
         &self,
         generation: usize,
         trial: Trial,
         losses: &[Formula],
-        failures: Failures,
         results: &mut Results,
         watch: Watch<'_>,
-    ) -> Result<Option<Vec<Formula>>> {
+    ) -> Result<(bool, Option<Fault>)> {
         let context = self.evaluator.context();
         let mut journal = Journal::open(&self.run.file("journal.jsonl"))?;
         let mut status = Ok(true);
-        let mut failed = Vec::new();
+        let mut failed: Option<Fault> = None;
         self.evaluator.evaluate(trial, losses, &mut |slot, outcome| {
             let loss = &losses[slot];
-            if let (Outcome::Failed { .. }, Failures::Retry) = (&outcome, failures) {
-                failed.push(loss.clone());
-                return matches!(status, Ok(true));
-            }
-            let record = Record { context: context.clone(), trial, loss: key(loss), outcome: outcome.clone() };
-            let judged = Event::Judged { generation, trial, loss: loss.to_string(), outcome: outcome.clone() };
-            results.insert((trial, key(loss)), outcome);
-            // A result that comes in after a refusal is still written; the refusal stands.
-            let told = journal.append(&record).and_then(|()| self.tell(&judged, watch));
+            let told = match outcome {
+                Ok(outcome) => {
+                    let record = Record { context: context.clone(), trial, loss: key(loss), outcome: outcome.clone() };
+                    let judged = Event::Judged { generation, trial, loss: loss.to_string(), outcome: outcome.clone() };
+                    results.insert((trial, key(loss)), outcome);
+                    // A result that comes in after a refusal is still written; the refusal stands.
+                    journal.append(&record).and_then(|()| self.tell(&judged, watch))
+                }
+                Err(fault) => {
+                    failed.get_or_insert_with(|| self.unfinished(loss, &fault));
+                    let (loss, reason) = (loss.to_string(), fault.to_string());
+                    self.tell(&Event::Failed { generation, trial, loss, reason }, watch)
+                }
+            };
             status = match (&status, told) {
                 (Ok(true), told) => told,
                 (Ok(false), Ok(_)) => Ok(false),
@@ -212,29 +193,34 @@ impl Search<'_> {
             };
             matches!(status, Ok(true))
         });
-        status.map(|go_on| go_on.then_some(failed))
+        status.map(|go_on| (go_on, failed))
     }
 
-    /// The next generation: elites and children, best first.
-    fn succeed(
-        &self,
-        parents: Option<&Population>,
-        brood: Vec<Unborn>,
-        results: &Results,
-        rejections: BTreeMap<Rejection, usize>,
-    ) -> Population {
+    fn unfinished(&self, loss: &Formula, fault: &Fault) -> Fault {
+        Fault::failed("a training failed twice for a reason that is not its loss's; what is finished is saved")
+            .file(self.run.path())
+            .field(loss.to_string())
+            .expected("a training that ends with a result")
+            .found(fault)
+            .hint(format!("`lossgen evolve --resume {}` tries it again", self.run.path().display()))
+    }
+
+    /// The next generation: elites and children, best first. Where nobody is born, nobody goes.
+    fn succeed(&self, parents: Option<&Population>, brood: Brood, results: &Results) -> Population {
         let generation = parents.map_or(0, |parents| parents.generation + 1);
         let first_id = parents.map_or(0, |parents| parents.next_id);
-        let next_id = first_id + brood.len() as u64;
+        let next_id = first_id + brood.children.len() as u64;
         let (elites, mut departed) = match parents {
             None => (Vec::new(), Vec::new()),
+            Some(parents) if brood.children.is_empty() => (parents.individuals.clone(), parents.departed.clone()),
             Some(parents) => {
-                let (elites, rest) = parents.individuals.split_at(self.config.elites.min(parents.individuals.len()));
+                let elites = self.breeder.config.elites.min(parents.individuals.len());
+                let (elites, rest) = parents.individuals.split_at(elites);
                 (elites.to_vec(), [parents.departed.as_slice(), rest].concat())
             }
         };
         departed.sort_by_key(|individual| individual.id);
-        let children = brood.into_iter().zip(first_id..).map(|(unborn, id)| Individual {
+        let children = brood.children.into_iter().zip(first_id..).map(|(unborn, id)| Individual {
             id,
             birth: generation,
             parents: unborn.parents,
@@ -245,7 +231,7 @@ impl Search<'_> {
         });
         let mut individuals: Vec<Individual> = elites.into_iter().chain(children).collect();
         self.sort(&mut individuals);
-        Population { generation, next_id, individuals, departed, rejections }
+        Population { generation, next_id, individuals, departed, rejections: brood.rejections }
     }
 
     /// Trains the best from scratch until as many as there are elites, and at least the first, have survived it; false if
@@ -254,7 +240,7 @@ impl Search<'_> {
         loop {
             let best = population.individuals.iter().filter(|individual| individual.outcome.score().is_some());
             let open: Vec<Formula> = best
-                .take(self.config.elites.max(1))
+                .take(self.breeder.config.elites.max(1))
                 .filter(|individual| individual.scratch.is_none())
                 .map(|individual| individual.formula.clone())
                 .collect();
@@ -281,20 +267,21 @@ impl Search<'_> {
     }
 
     fn sort(&self, individuals: &mut [Individual]) {
-        individuals.sort_by(|a, b| select::better_first(a, b, self.config.toll_per_word));
+        individuals.sort_by(|a, b| select::better_first(a, b, self.breeder.config.toll_per_word));
     }
 
     fn save(&self, population: &Population) -> Result<()> {
         self.run.write(&generation_file(population.generation), population.to_text()?.as_bytes())?;
-        // Without a number under scratch_dice, nobody knows whether the loss trains a fresh network.
-        let mut rows = String::from("size,dice,hd95_mm,scratch_dice,id,loss\n");
+        // Of a loss that is not confirmed nobody knows whether it trains a fresh network.
+        let mut rows = String::from("size,dice,hd95_mm,scratch_dice,confirmed,id,loss\n");
         for individual in population.front() {
             if let Some(score) = individual.outcome.score() {
                 let (dice, hd95) = (score.mean_dice(), score.mean_hd95_mm());
                 rows += &format!(
-                    "{},{dice:.6},{hd95:.4},{},{},{}\n",
+                    "{},{dice:.6},{hd95:.4},{},{},{},{}\n",
                     individual.formula.size(),
                     individual.scratch.map_or(String::new(), |dice| format!("{dice:.6}")),
+                    individual.is_confirmed(),
                     individual.id,
                     individual.formula
                 );
@@ -318,31 +305,20 @@ fn generation_file(generation: usize) -> String {
     format!("generation-{generation:04}.ron")
 }
 
+/// The number in the name of a generation's file.
+fn generation_number(name: &str) -> Option<usize> {
+    name.strip_prefix("generation-")?.strip_suffix(".ron")?.parse().ok()
+}
+
 /// The newest saved population of a run.
 ///
 /// # Errors
-/// If the directory cannot be read, or the file is not the population that its name says.
+/// If the directory cannot be read, or as [`Population::load`].
 pub fn newest_population(run: &Path) -> Result<Option<Population>> {
-    let Some(path) = newest_generation(run)? else { return Ok(None) };
-    let population = Population::load(&path)?;
-    if path.ends_with(generation_file(population.generation)) {
-        return Ok(Some(population));
-    }
-    Err(Fault::new("population of another generation than its name says")
-        .file(&path)
-        .field("generation")
-        .expected(generation_file(population.generation))
-        .found(population.generation)
-        .hint("restore the file, or remove it: `evolve --resume` continues from the generation before"))
-}
-
-/// The file of the newest generation of a run.
-fn newest_generation(run: &Path) -> Result<Option<PathBuf>> {
     let entries = std::fs::read_dir(run).map_err(|error| Fault::io("read", run, &error))?;
     let saved = entries.filter_map(|entry| {
         let name = entry.ok()?.file_name().into_string().ok()?;
-        let number: usize = name.strip_prefix("generation-")?.strip_suffix(".ron")?.parse().ok()?;
-        Some((number, name))
+        Some((generation_number(&name)?, name))
     });
-    Ok(saved.max().map(|(_, name)| run.join(name)))
+    saved.max().map(|(_, name)| Population::load(&run.join(name))).transpose()
 }

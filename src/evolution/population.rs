@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gates::Rejection;
 use super::individual::{Entry, Individual};
-use super::pareto;
+use super::{generation_number, pareto};
 use crate::fault::{Fault, Result};
 use crate::notation;
 
@@ -79,57 +79,68 @@ impl Population {
         })
     }
 
-    /// Reads a document.
+    /// Reads a document. Whatever is read can be searched on: there is somebody, and everybody can be compared.
     ///
     /// # Errors
-    /// If the file cannot be read, is not a population, or holds something that is not a loss.
+    /// If the file cannot be read, is not a population, holds something that is not a loss, or contradicts itself.
     pub fn load(path: &Path) -> Result<Self> {
         let document: Document = notation::load(path)?;
-        if document.version != VERSION {
-            return Err(Fault::new("unknown version of a population")
-                .file(path)
-                .field("version")
-                .expected(VERSION)
-                .found(document.version));
-        }
-        let read = |entries: Vec<Entry>| -> Result<Vec<Individual>> {
-            entries.into_iter().map(|entry| Individual::try_from(entry).map_err(|fault| fault.file(path))).collect()
+        let read = || -> Result<Self> {
+            if document.version != VERSION {
+                return Err(Fault::new("unknown version of a population")
+                    .field("version")
+                    .expected(VERSION)
+                    .found(document.version));
+            }
+            let all = |entries: Vec<Entry>| entries.into_iter().map(Individual::try_from).collect::<Result<Vec<_>>>();
+            let population = Self {
+                generation: document.generation,
+                next_id: document.next_id,
+                individuals: all(document.individuals)?,
+                departed: all(document.departed)?,
+                rejections: document.rejections,
+            };
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            population.check(generation_number(&name))?;
+            Ok(population)
         };
-        let population = Self {
-            generation: document.generation,
-            next_id: document.next_id,
-            individuals: read(document.individuals)?,
-            departed: read(document.departed)?,
-            rejections: document.rejections,
-        };
-        population.check().map_err(|fault| fault.file(path))?;
-        Ok(population)
+        read().map_err(|fault| fault.file(path).or_hint(DAMAGED))
     }
 
-    /// What RON cannot know: somebody lives, ids are unique, and everybody was judged on the same cases.
-    fn check(&self) -> Result<()> {
-        let wrong = |field: &str, expected: String, found: String| {
-            let hint = "restore the file, or remove it: `evolve --resume` continues from the generation before";
-            Err(Fault::new("not a population").field(field).expected(expected).found(found).hint(hint))
-        };
-        if self.individuals.is_empty() {
-            return wrong("individuals", "at least one".into(), "none".into());
+    /// `number` is that of the file's name, if it has one.
+    fn check(&self, number: Option<usize>) -> Result<()> {
+        if let Some(number) = number.filter(|number| *number != self.generation) {
+            return Err(Fault::new("population is of another generation than its file")
+                .field("generation")
+                .expected(format!("{number}, as in the name"))
+                .found(self.generation));
         }
-        let cases = self.everybody().find_map(|individual| individual.outcome.score()).map_or(0, |s| s.dice.len());
+        if self.individuals.is_empty() {
+            return Err(Fault::new("population is empty")
+                .field("individuals")
+                .expected("at least one individual")
+                .found("none"));
+        }
         let mut ids = BTreeSet::new();
-        for individual in self.everybody() {
-            let id = individual.id;
-            if !ids.insert(id) || id >= self.next_id {
-                return wrong("id", format!("every id once, below {}", self.next_id), id.to_string());
+        let cases = self.everybody().find_map(|one| one.outcome.score()).map_or(0, |score| score.dice.len());
+        for one in self.everybody() {
+            if !ids.insert(one.id) {
+                return Err(Fault::new("two individuals have the same id")
+                    .field("id")
+                    .expected("every id once")
+                    .found(format!("{} again", one.id)));
             }
-            let Some(score) = individual.outcome.score() else { continue };
-            for (field, values) in [("dice", &score.dice), ("hd95_mm", &score.hd95_mm)] {
-                if values.len() != cases || values.is_empty() || !values.iter().all(|value| value.is_finite()) {
-                    let expected = format!("{} finite numbers, one per validation case", cases.max(1));
-                    return wrong(&format!("{field} of individual {id}"), expected, format!("{values:?}"));
-                }
+            if one.id >= self.next_id {
+                return Err(Fault::new("an individual is newer than the next one")
+                    .field("id")
+                    .expected(format!("below next_id, {}", self.next_id))
+                    .found(one.id));
             }
+            one.check(cases)?;
         }
         Ok(())
     }
 }
+
+const DAMAGED: &str =
+    "the file was edited or damaged; restore it from a copy, or move it away to continue from the generation before";

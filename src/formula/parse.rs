@@ -20,7 +20,10 @@ impl FromStr for Formula {
         let (formula, spans) = parse_part(text)?;
         if formula.rank() == Rank::Voxel {
             return Err(Fault::new("formula has one value per voxel, a loss has one per sample")
+                .field("formula")
                 .expected("a reduction around it, such as `(mean ...)`")
+                .found(format!("`{}`", &text[spans[0].clone()]))
+                .hint("put a reduction around the whole of it: `(mean ...)`")
                 .span("formula", text, spans[0].clone()));
         }
         Ok(formula)
@@ -29,7 +32,14 @@ impl FromStr for Formula {
 
 /// A formula of any rank, with the bytes at which each gene is written.
 pub(super) fn parse_part(text: &str) -> Result<(Formula, Vec<Range<usize>>)> {
-    let at = |fault: Fault, span: &Range<usize>| fault.span("formula", text, span.clone());
+    // Whatever is wrong at a spot says what stands there and where help is.
+    let at = |fault: Fault, span: &Range<usize>| {
+        let found = text
+            .get(span.clone())
+            .filter(|found| !found.is_empty())
+            .map_or("nothing".into(), |found| format!("`{found}`"));
+        fault.or_field("formula").or_found(found).or_hint(EXAMPLES).span("formula", text, span.clone())
+    };
     let mut words: Vec<(WordId, f64)> = Vec::new();
     let mut spans: Vec<Range<usize>> = Vec::new();
     // Open parentheses: the word and how many arguments it has so far.
@@ -56,7 +66,8 @@ pub(super) fn parse_part(text: &str) -> Result<(Formula, Vec<Range<usize>>)> {
             }
             ")" => {
                 let Some((word, count, head)) = open.pop() else {
-                    return Err(at(Fault::new("closing parenthesis without an opening one"), &token));
+                    let fault = Fault::new("closing parenthesis without an opening one").expected("`(` before it");
+                    return Err(at(fault, &token));
                 };
                 let arity = word.word().arity();
                 if count != arity {
@@ -100,18 +111,21 @@ fn check(formula: &Formula, spans: &[Range<usize>], text: &str) -> Result<()> {
             Rank::Region => "one value per sample and class",
             Rank::Voxel => "one value per voxel",
         };
-        return Err(Fault::new("argument of the wrong kind").expected(expected).found(found).span(
-            "formula",
-            text,
-            spans[node].clone(),
-        ));
+        return Err(Fault::new("argument of the wrong kind")
+            .field("formula")
+            .expected(expected)
+            .found(found)
+            .hint(EXAMPLES)
+            .span("formula", text, spans[node].clone()));
     }
     for (name, value) in formula.parameters() {
         let other = formula.genes().iter().position(|gene| gene.word.word().name == name && gene.value != value);
         if let Some(node) = other {
             return Err(Fault::new(format!("parameter `{name}` has two values"))
+                .field(name)
                 .expected(value)
                 .found(formula.genes()[node].value)
+                .hint("write the same value everywhere, or a number in its place")
                 .span("formula", text, spans[node].clone()));
         }
     }
@@ -122,7 +136,9 @@ fn check(formula: &Formula, spans: &[Range<usize>], text: &str) -> Result<()> {
 fn operator(text: &str) -> Result<WordId> {
     match WordId::of(text) {
         Some(word) if word.word().arity() > 0 => Ok(word),
-        Some(_) => Err(Fault::new(format!("`{text}` takes no arguments")).hint("write it without parentheses")),
+        Some(_) => Err(Fault::new(format!("`{text}` takes no arguments"))
+            .expected("a word that takes arguments after `(`")
+            .hint("write it without parentheses")),
         None => Err(unknown(text)),
     }
 }
@@ -132,7 +148,8 @@ fn leaf(text: &str) -> Result<(WordId, f64)> {
     if let Some((name, value)) = text.split_once('=') {
         let word = WordId::of(name).ok_or_else(|| unknown(name))?;
         let Op::Parameter { low, high, .. } = word.word().op else {
-            return Err(Fault::new(format!("`{name}` is not a parameter and takes no value")));
+            return Err(Fault::new(format!("`{name}` is not a parameter and takes no value"))
+                .expected("a parameter before `=`, such as `beta=2`"));
         };
         let value = finite(value)?;
         if !(low..=high).contains(&value) {
@@ -148,9 +165,9 @@ fn leaf(text: &str) -> Result<(WordId, f64)> {
             let default = if let Op::Parameter { default, .. } = row.op { default } else { 0.0 };
             Ok((word, default))
         }
-        Some((_, row)) => {
-            Err(Fault::new(format!("`{text}` needs {} argument(s)", row.arity())).hint(format!("write `({text} ...)`")))
-        }
+        Some((_, row)) => Err(Fault::new(format!("`{text}` needs {} argument(s)", row.arity()))
+            .expected("a word without arguments, or a parenthesis around the word and its arguments")
+            .hint(format!("write `({text} ...)`"))),
         None if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
             Ok((WordId::NUMBER, finite(text)?))
         }
@@ -166,12 +183,16 @@ fn finite(text: &str) -> Result<f64> {
 }
 
 fn unknown(text: &str) -> Fault {
-    let fault = Fault::new(format!("unknown word `{text}`"));
+    let fault = Fault::new(format!("unknown word `{text}`"))
+        .expected("a word of the language, a number, or `parameter=value`")
+        .found(format!("`{text}`"));
     match did_you_mean(text, names()) {
         Some(name) => fault.hint(format!("did you mean `{name}`?")),
         None => fault.hint(format!("the words are {}", names().collect::<Vec<_>>().join(" "))),
     }
 }
+
+const EXAMPLES: &str = "`lossgen loss show dice` prints a loss as a formula, to compare";
 
 /// Parentheses and the runs of characters between them and white space, as byte ranges.
 struct Tokens<'a> {
@@ -219,6 +240,37 @@ mod tests {
         assert!(complaint("(mean)").contains("expected: 1"));
         assert!(complaint("()").contains("unknown word"));
         assert!(complaint("(").contains("ends inside"));
+    }
+
+    #[test]
+    fn every_error_has_field_expectation_finding_and_cure() {
+        for text in [
+            "",
+            "(mean tp",
+            "(mean tp) fp",
+            "(mean tp fp)",
+            "(mean (mean tp))",
+            "tp",
+            "(* beta=1 (* beta=2 (mean tp)))",
+            "(* gamma=99 (mean tp))",
+            "(* 1e999 (mean tp))",
+            "(mean)",
+            "()",
+            "(",
+            ")",
+            "(tp)",
+            "mean",
+            "(mean tp=2)",
+            "(mean zebra)",
+            "(mean zebra=3)",
+        ] {
+            let fault = text.parse::<Formula>().unwrap_err();
+            let message = fault.to_string();
+            for part in ["field:", "expected:", "found:"] {
+                assert!(message.contains(part), "{text}: {message}");
+            }
+            assert!(miette::Diagnostic::help(&fault).is_some(), "{text}: {message}");
+        }
     }
 
     #[test]

@@ -42,8 +42,11 @@ impl Grammar {
     /// # Errors
     /// With the first part that no rule builds, the side of the target that is not covered, or the size limit.
     pub fn check_loss(&self, formula: &Formula) -> Result<Derivation> {
-        let outside =
-            || Fault::new(format!("formula is outside the language `{}`", self.name)).field(formula.to_string());
+        let outside = || {
+            Fault::new(format!("formula is outside the language `{}`", self.name))
+                .field(formula.to_string())
+                .hint("`lossgen grammar show` tells the sorts of a language and prints some of its losses")
+        };
         // First of all, so that no formula is too deep for the rest.
         if formula.size() > self.max_size {
             return Err(outside().expected(format!("at most {} words", self.max_size)).found(formula.size()));

@@ -53,9 +53,10 @@ impl Grammar {
             return Err(Fault::new("grammar not found")
                 .field("grammar")
                 .expected("`polarity` or the path of a RON file")
-                .found(format!("`{name_or_path}`")));
+                .found(format!("`{name_or_path}`"))
+                .hint("check the spelling; a relative path begins at the current folder"));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| Fault::io("read", path, &error))?;
+        let text = notation::read(path)?;
         Self::from_text(name_or_path, &text).map_err(|fault| fault.file(path))
     }
 
@@ -65,6 +66,11 @@ impl Grammar {
     /// If the text is not a grammar file, a form is malformed, a sort has no finite tree or cannot be reached, or no
     /// whole tree covers both sides of the target within the size limit.
     pub fn from_text(name: &str, text: &str) -> Result<Self> {
+        Self::parse(name, text)
+            .map_err(|fault| fault.or_hint("compare with `grammars/polarity.ron`, the grammar `polarity`"))
+    }
+
+    fn parse(name: &str, text: &str) -> Result<Self> {
         let file: File = notation::from_text(name, text)?;
         if file.version != VERSION {
             return Err(Fault::new("unknown version of a grammar file")
@@ -93,7 +99,10 @@ impl Grammar {
             let place = format!("rules[{i}] `{}`", rule.form);
             let gives = sort_called(&place, &rule.gives)?;
             if sorts[gives].kind != Kind::Tree {
-                return Err(Fault::new("a constant has no rules").field(place).found(&rule.gives));
+                return Err(Fault::new("a constant has no rules")
+                    .field(place)
+                    .expected("a sort that is a `Tree`")
+                    .found(format!("`{}`", rule.gives)));
             }
             if !(rule.weight.is_finite() && rule.weight > 0.0) {
                 return Err(Fault::new("weight of a rule out of range")
@@ -101,7 +110,8 @@ impl Grammar {
                     .expected("a positive number")
                     .found(rule.weight));
             }
-            patterns.push((gives, Pattern::parse(&rule.form, find).map_err(|fault| fault.field(place))?));
+            let pattern = Pattern::parse(&rule.form, find).map_err(|fault| fault.field(place).or_found(&rule.form))?;
+            patterns.push((gives, pattern));
         }
 
         let speaks = cover::speaking(sorts.len(), &patterns);
@@ -133,12 +143,14 @@ impl Grammar {
             if self.smallest(sort, Sides::NONE).is_none() {
                 return Err(Fault::new("sort without a finite tree")
                     .field("sorts")
+                    .expected("a rule that ends")
                     .found(format!("`{name}`"))
                     .hint("give it a rule without holes"));
             }
             if !reached[sort] {
                 return Err(Fault::new("sort that no rule uses")
                     .field("sorts")
+                    .expected("a form with it")
                     .found(format!("`{name}`"))
                     .hint("use it in a form or remove it"));
             }
@@ -149,14 +161,21 @@ impl Grammar {
                 .field("max_size")
                 .expected(format!("at least {size}"))
                 .found(self.max_size)),
-            None => Err(Fault::new("no tree of the start sort speaks about both sides of the target").field("start")),
+            None => Err(Fault::new("no tree of the start sort speaks about both sides of the target")
+                .field("start")
+                .expected("a loss of both foreground and background")
+                .found(format!("`{}`, which speaks of one at most", self.sorts[self.start].name))),
         }
     }
 }
 
 fn check_sort(sort: &Sort) -> Result<()> {
     if WordId::of(&sort.name).is_some() {
-        return Err(Fault::new("sort has the name of a word").field("sorts").found(format!("`{}`", sort.name)));
+        return Err(Fault::new("sort has the name of a word")
+            .field("sorts")
+            .expected("a name that the language does not use")
+            .found(format!("`{}`", sort.name))
+            .hint("give the sort another name"));
     }
     match sort.kind {
         Kind::Constant { low, high } if !(low > 0.0 && low < high && high.is_finite()) => {

@@ -37,15 +37,22 @@ impl Pattern {
         let mut tokens = spaced.split_whitespace();
         while let Some(token) = tokens.next() {
             if open.is_empty() && !pieces.is_empty() {
-                return Err(Fault::new("text after the end of the form").found(format!("`{token}`")));
+                return Err(Fault::new("text after the end of the form")
+                    .expected("one tree")
+                    .found(format!("`{token}`")));
             }
             let opens = token == "(";
             let name = if opens { tokens.next().unwrap_or("the end") } else { token };
             if name == ")" {
                 match open.pop() {
                     Some(0) => continue,
-                    Some(missing) => return Err(Fault::new(format!("a word of the form lacks {missing} argument(s)"))),
-                    None => return Err(Fault::new("closing parenthesis without an opening one")),
+                    Some(missing) => {
+                        return Err(Fault::new(format!("a word of the form lacks {missing} argument(s)"))
+                            .expected(format!("{missing} more before `)`")));
+                    }
+                    None => {
+                        return Err(Fault::new("closing parenthesis without an opening one").expected("`(` before it"));
+                    }
                 }
             }
             let piece = match (WordId::of(name), name.parse::<f64>()) {
@@ -53,14 +60,22 @@ impl Pattern {
                 (None, Ok(number)) if number.is_finite() => Piece::Literal(number),
                 _ => match sort(name) {
                     Some(sort) => Piece::Hole(sort),
-                    None => return Err(Fault::new(format!("`{name}` is neither a word of the language nor a sort"))),
+                    None => {
+                        return Err(Fault::new(format!("`{name}` is neither a word of the language nor a sort"))
+                            .expected("a word, a number or the name of a sort")
+                            .found(format!("`{name}`")));
+                    }
                 },
             };
             if opens != (piece.arity() > 0) {
-                return Err(Fault::new(format!("`{name}` takes {} argument(s)", piece.arity())));
+                let arity = piece.arity();
+                let expected = if arity > 0 { format!("`({name} ...)`") } else { format!("`{name}`, bare") };
+                return Err(Fault::new(format!("`{name}` takes {arity} argument(s)")).expected(expected));
             }
             match open.last_mut() {
-                Some(0) => return Err(Fault::new(format!("`{name}` is one argument too many"))),
+                Some(0) => {
+                    return Err(Fault::new(format!("`{name}` is one argument too many")).expected("`)` before it"));
+                }
                 Some(missing) => *missing -= 1,
                 None => {}
             }
@@ -71,8 +86,8 @@ impl Pattern {
         }
         match (pieces.is_empty(), open.is_empty()) {
             (false, true) => Ok(Self { pieces }),
-            (true, _) => Err(Fault::new("form is empty")),
-            (_, false) => Err(Fault::new("form has a parenthesis that is never closed")),
+            (true, _) => Err(Fault::new("form is empty").expected("a tree such as `(mean ce_fg)`").found("nothing")),
+            (_, false) => Err(Fault::new("form has a parenthesis that is never closed").expected("`)` at its end")),
         }
     }
 

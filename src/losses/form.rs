@@ -112,7 +112,8 @@ impl Form {
                 return Err(Fault::new("not the value of a switch")
                     .field(name)
                     .expected("true or false")
-                    .found(format!("`{value}`")));
+                    .found(format!("`{value}`"))
+                    .hint(format!("write `{name}=true`, or leave it out")));
             }
         };
         Ok(true)
@@ -131,7 +132,8 @@ impl Form {
         Err(Fault::new("wrong number of class weights")
             .field(CLASS_WEIGHTS.name)
             .expected(format!("{classes}, one for each class and the background, or {counted} for those that count"))
-            .found(given))
+            .found(given)
+            .hint("write as many weights as there are classes"))
     }
 
     /// The number of the class to which the first weight belongs.
@@ -146,6 +148,7 @@ fn weights(value: &str) -> Result<Vec<f64>> {
             .field(CLASS_WEIGHTS.name)
             .expected("numbers of at least 0, such as `[0.5, 1, 2]`")
             .found(format!("`{value}`"))
+            .hint("put the weights into square brackets, with commas between them")
     };
     let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).ok_or_else(wrong)?;
     let number = |text: &str| text.trim().parse::<f64>().ok().filter(|w| w.is_finite() && *w >= 0.0).ok_or_else(wrong);

@@ -53,12 +53,20 @@ pub fn named_in(typed: &str, form: Form) -> Result<Loss> {
         None => (typed, ""),
         Some((name, rest)) => match rest.strip_suffix(')') {
             Some(settings) => (name.trim(), settings),
-            None => return Err(Fault::new(format!("`{typed}` is never closed")).expected("`)`")),
+            None => {
+                return Err(Fault::new(format!("`{typed}` is never closed"))
+                    .field("loss")
+                    .expected("`)` at the end")
+                    .found(format!("`{typed}`"))
+                    .hint("close it: `name(parameter=value)`"));
+            }
         },
     };
     let Some(entry) = catalog::find(name) else {
-        let fault =
-            Fault::new(format!("unknown loss `{name}`")).expected("a name of the catalog or a formula in parentheses");
+        let fault = Fault::new(format!("unknown loss `{name}`"))
+            .field("loss")
+            .expected("a name of the catalog or a formula in parentheses")
+            .found(format!("`{typed}`"));
         return Err(match did_you_mean(name, catalog::names()) {
             Some(close) => fault.hint(format!("did you mean `{close}`?")),
             None => fault.hint(format!("the catalog has {}", catalog::names().collect::<Vec<_>>().join(", "))),
@@ -87,6 +95,7 @@ fn set_all(entry: &Entry, mut form: Form, settings: &str) -> Result<Formula> {
     for setting in separated(settings) {
         let Some((name, value)) = setting.split_once('=').map(|(name, value)| (name.trim(), value.trim())) else {
             return Err(Fault::new(format!("parameter of `{}` without a value", entry.name))
+                .field(setting)
                 .expected("`name=value`")
                 .found(format!("`{setting}`"))
                 .hint(format!("`{}` takes {}", entry.name, choices(entry, &form).join(", "))));
@@ -123,6 +132,9 @@ fn set(formula: &Formula, entry: &Entry, form: &Form, name: &str, value: &str) -
     let known = choices(entry, form);
     let Some(node) = formula.genes().iter().position(|gene| gene.word.word().name == name) else {
         let fault = Fault::new(format!("`{}` has no parameter `{name}`", entry.name))
+            .field(name)
+            .expected(format!("one of {}", known.join(", ")))
+            .found(format!("`{name}={value}`"))
             .hint(format!("its parameters are {}", known.join(", ")));
         return Err(match did_you_mean(name, known.iter().copied()) {
             Some(close) => fault.hint(format!("did you mean `{close}`?")),
@@ -130,18 +142,19 @@ fn set(formula: &Formula, entry: &Entry, form: &Form, name: &str, value: &str) -
         });
     };
     let Op::Parameter { low, high, .. } = formula.genes()[node].word.word().op else {
-        return Err(Fault::new(format!("`{name}` is a word of the formula, not a parameter")).hint(format!(
-            "the parameters of `{}` are {}",
-            entry.name,
-            known.join(", ")
-        )));
+        return Err(Fault::new(format!("`{name}` is a word of the formula, not a parameter"))
+            .field(name)
+            .expected(format!("one of {}", known.join(", ")))
+            .found(format!("`{name}={value}`"))
+            .hint(format!("`lossgen loss show {}` tells its parameters", entry.name)));
     };
     match value.parse::<f64>() {
         Ok(number) if (low..=high).contains(&number) => Ok(formula.with_constant(node, number)),
         _ => Err(Fault::new(format!("parameter of `{}` out of range", entry.name))
             .field(name)
             .expected(format!("a number from {low} to {high}"))
-            .found(format!("`{value}`"))),
+            .found(format!("`{value}`"))
+            .hint(format!("`lossgen loss show {}` tells its parameters", entry.name))),
     }
 }
 

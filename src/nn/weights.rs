@@ -73,18 +73,31 @@ pub fn encode(network: &UNet3d) -> Result<Vec<u8>> {
     safetensors::serialize(views, Some(metadata)).map_err(fail)
 }
 
+const DAMAGED: &str = "the file is damaged or of another program; restore it, or train again";
+
 /// The network of a safetensors file.
 ///
 /// # Errors
 /// If the bytes are not such a file, or a tensor does not fit.
 pub fn decode(bytes: &[u8], device: &Device) -> Result<UNet3d> {
-    let broken = |error: safetensors::SafeTensorError| Fault::new("not a whole safetensors file").found(error);
+    let broken = |error: safetensors::SafeTensorError| {
+        Fault::new("not a whole safetensors file").expected("weights as they were written").found(error).hint(DAMAGED)
+    };
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let size = metadata.metadata().as_ref().and_then(|map| map.get("unet3d"));
-    let size =
-        size.ok_or_else(|| Fault::new("weights without the size of their network").field("metadata `unet3d`"))?;
+    let size = size.ok_or_else(|| {
+        Fault::new("weights without the size of their network")
+            .field("metadata `unet3d`")
+            .expected("the size of a network")
+            .found("nothing")
+            .hint("these weights are not of this program")
+    })?;
     let config: UNet3dConfig = serde_json::from_str(size).map_err(|error| {
-        Fault::new("weights with an unreadable size of their network").field("metadata `unet3d`").found(error)
+        Fault::new("weights with an unreadable size of their network")
+            .field("metadata `unet3d`")
+            .expected("the size of a network")
+            .found(error)
+            .hint(DAMAGED)
     })?;
     config.check().map_err(|fault| fault.hint("the size stands in the metadata `unet3d` of the weights"))?;
     let file = SafeTensors::deserialize(bytes).map_err(broken)?;
@@ -93,21 +106,33 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<UNet3d> {
     if found != config.parameters() {
         return Err(Fault::new("weights do not fit the network")
             .expected(format!("{} parameters", config.parameters()))
-            .found(found));
+            .found(found)
+            .hint(DAMAGED));
     }
     let mut tensors = Weights::of(&config.blank(device)).tensors;
     let mut names = file.names();
     names.sort_unstable();
     if let Some(stranger) = names.into_iter().find(|name| tensors.iter().all(|tensor| tensor.name != **name)) {
-        return Err(Fault::new("weights with a tensor that the network does not have").field(stranger));
+        return Err(Fault::new("weights with a tensor that the network does not have")
+            .field(stranger)
+            .expected("the tensors of the network alone")
+            .found(format!("`{stranger}`"))
+            .hint(DAMAGED));
     }
     for tensor in &mut tensors {
-        let view = file.tensor(&tensor.name).map_err(|_| Fault::new("weights lack a tensor").field(&tensor.name))?;
+        let view = file.tensor(&tensor.name).map_err(|_| {
+            Fault::new("weights lack a tensor")
+                .field(&tensor.name)
+                .expected(format!("`{}`", tensor.name))
+                .found("nothing")
+                .hint(DAMAGED)
+        })?;
         if view.dtype() != Dtype::F32 {
             return Err(Fault::new("weights of another type")
                 .field(&tensor.name)
                 .expected("F32")
-                .found(format!("{:?}", view.dtype())));
+                .found(format!("{:?}", view.dtype()))
+                .hint(DAMAGED));
         }
         tensor.shape = view.shape().to_vec();
         tensor.values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();

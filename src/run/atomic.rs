@@ -23,9 +23,27 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(|error| Fault::io("write", path, &error))
 }
 
+/// With what the name of a sibling begins.
+const PREFIX: &str = ".replacing-";
+
+/// Removes the siblings that a kill left behind. Only for whoever alone writes into the directory.
+///
+/// # Errors
+/// If the directory cannot be read or a sibling cannot be removed.
+pub(super) fn clear(directory: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(directory).map_err(|error| Fault::io("read", directory, &error))?;
+    for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX)) {
+            std::fs::remove_file(&path).map_err(|error| Fault::io("remove", &path, &error))?;
+        }
+    }
+    Ok(())
+}
+
 /// Temporary files are private by default; results are as readable as any other file of the person.
 fn sibling(directory: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -46,6 +64,12 @@ mod tests {
             replace(&path, text.as_bytes()).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+        // What a kill between writing and renaming leaves.
+        sibling(home.path()).unwrap().keep().unwrap();
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 2);
+        clear(home.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "3");
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
         assert!(replace(&home.path().join("missing/b"), b"").is_err());
     }

@@ -59,7 +59,9 @@ pub fn read_journal<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
             Fault::new("journal record is not of the expected form")
                 .file(path)
                 .field(format!("line {}", number + 1))
+                .expected("a record as this version writes it")
                 .found(error)
+                .hint("the run was made by another version; continue it with that one, or start a new run")
         })
     };
     lines.iter().enumerate().map(parse).collect()
@@ -82,6 +84,8 @@ fn whole_lines(path: &Path) -> Result<(Vec<String>, usize)> {
             return Err(Fault::new("journal is damaged before its end")
                 .file(path)
                 .field(format!("line {}", number + 1))
+                .expected("a line whose checksum is right")
+                .found("one whose is not")
                 .hint("restore the file from a copy, or start a new run"));
         };
         bodies.push(body);

@@ -44,6 +44,8 @@ impl RunDir {
         if taken || path.is_file() {
             return Err(Fault::new("run directory is not empty")
                 .file(path)
+                .expected("an empty directory, or none yet")
+                .found(if path.is_file() { "a file" } else { "a directory with files in it" })
                 .hint("choose another directory with `--out`, or continue the run with `--resume`"));
         }
         std::fs::create_dir_all(path).map_err(|error| Fault::io("create", path, &error))?;
@@ -56,16 +58,27 @@ impl RunDir {
     /// If there is no manifest, or another process works on the run.
     pub fn open(path: &Path) -> Result<Self> {
         if !path.join("manifest.ron").is_file() {
-            return Err(Fault::new("not a run directory").file(path).expected("a `manifest.ron` in it"));
+            return Err(Fault::new("not a run directory")
+                .file(path)
+                .expected("a `manifest.ron` in it")
+                .found("none")
+                .hint("name the directory that `--out` made"));
         }
-        Self::lock(path)
+        let run = Self::lock(path)?;
+        atomic::clear(path)?;
+        Ok(run)
     }
 
     fn lock(path: &Path) -> Result<Self> {
         let file = path.join("lock");
         let lock = File::create(&file).map_err(|error| Fault::io("create", &file, &error))?;
-        lock.try_lock()
-            .map_err(|_| Fault::new("another process works on this run").file(path).hint("wait for it, or stop it"))?;
+        lock.try_lock().map_err(|_| {
+            Fault::new("another process works on this run")
+                .file(path)
+                .expected("a run that nobody works on")
+                .found("a lock that is held")
+                .hint("wait for it, or stop it")
+        })?;
         Ok(Self { path: path.to_path_buf(), _lock: lock })
     }
 
@@ -114,7 +127,14 @@ mod tests {
         assert!(RunDir::create(&path).unwrap_err().to_string().contains("not empty"));
         assert!(RunDir::open(&path).unwrap_err().to_string().contains("another process"));
         drop(run);
+        std::fs::write(path.join(".replacing-abc"), "half").unwrap();
         RunDir::open(&path).unwrap();
+        assert!(!path.join(".replacing-abc").exists(), "what a kill left behind stays for ever");
+        assert!(path.join("manifest.ron").exists());
+        // A lock alone is what a kill in the first moment leaves.
+        std::fs::create_dir(home.path().join("young")).unwrap();
+        std::fs::write(home.path().join("young/lock"), "").unwrap();
+        RunDir::create(&home.path().join("young")).unwrap();
         assert!(RunDir::open(home.path()).unwrap_err().to_string().contains("not a run"));
     }
 }

@@ -63,8 +63,8 @@ impl ProxyConfig {
                 .expected("0 to 1")
                 .found(self.scratch_share));
         }
-        self.window.check().map_err(|fault| fault.field("window"))?;
-        self.recipe.check()
+        self.window.check().map_err(|fault| fault.within("window"))?;
+        self.recipe.check().map_err(|fault| fault.within("recipe"))
     }
 }
 
@@ -169,20 +169,14 @@ impl<'a> Proxy<'a> {
     }
 
     /// Trains a loss from some weights and judges the network; `None` if the work was stopped.
-    fn train_from(&self, weights: &Weights, recipe: &Recipe, sequence: u64, loss: &Formula) -> Option<Outcome> {
-        let network = match weights.network(&nn::device().autodiff()) {
-            Ok(network) => network,
-            Err(fault) => return Some(Outcome::Failed { reason: fault.to_string() }),
-        };
+    fn train_from(&self, weights: &Weights, recipe: &Recipe, sequence: u64, loss: &Formula) -> Result<Option<Outcome>> {
+        let network = weights.network(&nn::device().autodiff())?;
         let job = Job { cases: &self.train, loss, recipe, seed: self.seed, sequence };
-        match train(network, &job, &mut |_, _| !self.stop.load(Ordering::SeqCst)) {
+        Ok(match train(network, &job, &mut |_, _| !self.stop.load(Ordering::SeqCst)) {
             Training::Stopped => None,
             Training::Diverged { step } => Some(Outcome::Diverged { step }),
-            Training::Finished(network) => Some(match self.score(&network) {
-                Ok(score) => Outcome::Trained(score),
-                Err(fault) => Outcome::Failed { reason: fault.to_string() },
-            }),
-        }
+            Training::Finished(network) => Some(Outcome::Trained(self.score(&network)?)),
+        })
     }
 
     fn score(&self, network: &UNet3d) -> Result<Score> {
@@ -213,21 +207,21 @@ fn control_loss() -> Formula {
 
 impl Judge<'_> {
     /// What becomes of one loss; `None` if the work was stopped.
-    fn judge(&self, trial: Trial, loss: &Formula) -> Option<Outcome> {
+    fn judge(&self, trial: Trial, loss: &Formula) -> Result<Option<Outcome>> {
         let proxy = &self.proxy;
         match trial {
             Trial::SharedStart => proxy.train_from(&self.start, &proxy.config.recipe, CANDIDATE_SEQUENCE, loss),
             // The training that made the shared start need not be repeated.
             Trial::Scratch if loss.canonical() == control_loss().canonical() => {
-                Some(Outcome::Trained(self.control.clone()))
+                Ok(Some(Outcome::Trained(self.control.clone())))
             }
             Trial::Scratch => {
                 let outcome = proxy.train_from(&self.fresh, &proxy.long_recipe(), WARM_SEQUENCE, loss)?;
                 let least = proxy.config.scratch_share * self.control.mean_dice();
-                Some(match outcome.score().map(Score::mean_dice) {
+                Ok(outcome.map(|outcome| match outcome.score().map(Score::mean_dice) {
                     Some(dice) if dice < least => Outcome::Stalled { dice },
                     _ => outcome,
-                })
+                }))
             }
         }
     }
@@ -253,7 +247,7 @@ impl Evaluator for Judge<'_> {
         blake3::hash(everything.as_bytes()).to_hex()[..16].to_string()
     }
 
-    fn evaluate(&self, trial: Trial, losses: &[Formula], done: &mut dyn FnMut(usize, Outcome) -> bool) {
+    fn evaluate(&self, trial: Trial, losses: &[Formula], done: &mut dyn FnMut(usize, Result<Outcome>) -> bool) {
         let proxy = &self.proxy;
         workers::run(
             losses.len(),
@@ -261,9 +255,10 @@ impl Evaluator for Judge<'_> {
             proxy.stop,
             |job| self.judge(trial, &losses[job]),
             &mut |job, result| match result {
-                Ok(Some(outcome)) => done(job, outcome),
-                Ok(None) => false,
-                Err(reason) => done(job, Outcome::Failed { reason }),
+                Ok(Ok(Some(outcome))) => done(job, Ok(outcome)),
+                Ok(Ok(None)) => false,
+                Ok(Err(fault)) => done(job, Err(fault)),
+                Err(reason) => done(job, Err(Fault::failed(reason))),
             },
         );
     }

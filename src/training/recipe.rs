@@ -53,7 +53,7 @@ impl Recipe {
                 .expected("a positive number")
                 .found(self.learning_rate));
         }
-        self.patches.validate()?;
-        self.augment.validate()
+        self.patches.validate().map_err(|fault| fault.within("patches"))?;
+        self.augment.validate().map_err(|fault| fault.within("augment"))
     }
 }

@@ -7,13 +7,19 @@ use predicates::prelude::*;
 
 use super::{lossgen, tiny};
 
-/// Runs `lossgen` with the words of `line` and demands the parts of the message.
+/// Runs `lossgen` with the words of `line` and demands the parts of the message, and that it is whole: where it is
+/// wrong, what would be right, what was there, and the cure.
 #[track_caller]
 fn refused(home: &Path, line: &[&str], parts: &[&str]) {
     let before = listing(home);
     let mut assert = lossgen(home).args(line).assert().code(2).stdout(predicate::str::is_empty());
     for part in parts {
         assert = assert.stderr(predicate::str::contains(*part));
+    }
+    let place = predicate::str::contains("  file: ").or(predicate::str::contains("  field: "));
+    assert = assert.stderr(place);
+    for part in ["  expected: ", "  found: ", "help: "] {
+        assert = assert.stderr(predicate::str::contains(part));
     }
     assert.stderr(predicate::str::contains("panicked").not());
     assert_eq!(listing(home), before, "something was left behind");
@@ -50,13 +56,41 @@ fn configurations() {
     refused(home.path(), &["evolve", "c.ron", "--threads", "0"], &["--threads"]);
     refused(home.path(), &["evolve", "--resume", "nowhere"], &["nowhere", "manifest.ron"]);
     write(tiny().replace("seed: 3", "seed: -3"));
-    refused(home.path(), &line, &["c.ron", "field:    seed", "expected:", "found:", "help:"]);
+    refused(home.path(), &line, &["c.ron", "field:    seed", "neither negative", "found:    `-3`"]);
+    write(tiny().replace("steps: 4", "steps: \"four\""));
+    refused(home.path(), &line, &["c.ron", "field:    proxy.recipe.steps", "integer", "`\"four\"`"]);
+    write(tiny().replace("steps: 4", "steps: 0"));
+    refused(home.path(), &line, &["c.ron", "field:    proxy.recipe.steps", "at least 1", "found:    0"]);
+    write(tiny().replace("batch: 2", "batch: 0"));
+    refused(home.path(), &line, &["c.ron", "field:    proxy.recipe.patches.patch, batch", "1 to 1e9 voxels"]);
+    write(tiny().replace("population: 6", "population: 6, zebra: 1"));
+    refused(home.path(), &line, &["c.ron", "field:    search.zebra", "remove it"]);
+    std::fs::write(home.path().join("c.ron"), [0x28, 0xff, 0xfe]).unwrap();
+    refused(home.path(), &line, &["c.ron", "it is not text", "expected: a RON text file"]);
+    refused(home.path(), &["evolve", "c.ron/inside"], &["c.ron/inside", "a file stands where a folder is needed"]);
+    // Each size is fine alone.
+    write(tiny().replace("width: 2, levels: 2", "width: 512, levels: 4"));
+    refused(home.path(), &line, &["c.ron", "network.width, network.levels", "at most 200000000 parameters"]);
+    write(
+        tiny()
+            .replace("width: 2, levels: 2", "width: 64, levels: 2")
+            .replace("patch: (8, 8, 8), batch", "patch: (512, 512, 64), batch"),
+    );
+    refused(home.path(), &line, &["c.ron", "field:    proxy.recipe.patches", "at most 1e9 values"]);
+    write(tiny().replace("population: 6", "population: 100000000"));
+    refused(home.path(), &line, &["c.ron", "search.population", "at most 100000"]);
+    write(tiny().replace("cases: 9, shape: (16, 16, 12)", "cases: 9000, shape: (512, 512, 512)"));
+    refused(home.path(), &line, &["at most 4e9 voxels"]);
     write(tiny().replace("generations: 2", "generations: 2, tournament: 100000000000"));
     refused(home.path(), &line, &["c.ron", "search.tournament", "1 to the population", "100000000000"]);
     write(tiny().replace("window: Sliding(patch: (8, 8, 8)", "window: Sliding(patch: (90000, 90000, 90000)"));
     refused(home.path(), &line, &["c.ron", "train.window", "1e9 voxels"]);
     std::fs::create_dir(home.path().join("folder")).unwrap();
-    refused(home.path(), &["evolve", "folder"], &["folder", "expected: a file", "found:    a folder"]);
+    refused(
+        home.path(),
+        &["evolve", "folder"],
+        &["folder", "it is a folder", "expected: a RON text file", "found:    a folder"],
+    );
     // A language without a loss that trains: found before a run is made.
     write(tiny());
     let grammar = r#"(version: 1, name: "mute", start: "error", max_size: 9, sorts: {"error": Tree}, rules: [(gives: "error", form: "(mean (- 1 abs_diff))")])"#;
@@ -64,7 +98,7 @@ fn configurations() {
     refused(
         home.path(),
         &["evolve", "c.ron", "--grammar", "g.ron", "--out", "run"],
-        &["no loss that passes the gates", "mute", "help:"],
+        &["no loss that passes the gates", "search.grammar", "mute", "pushes voxels away from their target"],
     );
 }
 
@@ -88,6 +122,11 @@ fn losses() {
     );
     refused(home.path(), &["grammar", "check", "(* 99 (mean (+ ce_fg ce_bg)))"], &["outside the language"]);
     refused(home.path(), &["train", "c.ron", "--loss", "ce", "--folds", "99", "--out", "t"], &["folds", "99"]);
+    refused(
+        home.path(),
+        &["train", "c.ron", "--loss", "dice", "--loss", "ce", "--loss", "dice", "--out", "t"],
+        &["the same loss twice", "--loss", "`dice` again"],
+    );
 }
 
 #[test]
@@ -97,9 +136,39 @@ fn populations() {
     std::fs::write(home.path().join("p.ron"), "(version: 1, generation: 0, next_id: 1, individuals: [(id: 0, birth: 0, parents: [], origin: Random, loss: \"(mean tq)\", outcome: Diverged(step: 1))])").unwrap();
     refused(home.path(), &["inspect", "p.ron"], &["p.ron", "unknown word `tq`", "loss of individual 0"]);
     std::fs::write(home.path().join("p.ron"), "not a population").unwrap();
-    refused(home.path(), &["inspect", "p.ron"], &["p.ron", "expected:", "found:", "help:"]);
+    refused(home.path(), &["inspect", "p.ron"], &["p.ron", "not of the expected form", "found:    `not`"]);
+    let one = |id: u64, dice: &str| {
+        format!(
+            "(id: {id}, birth: 0, parents: [], origin: Random, loss: \"(mean fp)\", outcome: Trained((dice: {dice}, hd95_mm: [1.0, 2.0])))"
+        )
+    };
+    let fine = [one(0, "[0.5, 0.5]"), one(1, "[0.6, 0.5]")];
+    let population = |file: &str, generation: usize, next_id: u64, all: &[String], parts: &[&str]| {
+        let all = all.join(", ");
+        let text = format!("(version: 1, generation: {generation}, next_id: {next_id}, individuals: [{all}])");
+        std::fs::write(home.path().join(file), text).unwrap();
+        if parts.is_empty() {
+            lossgen(home.path()).args(["inspect", file]).assert().success();
+        } else {
+            refused(home.path(), &["inspect", file], &[&[file, "help: the file was edited"], parts].concat());
+        }
+    };
+    population("p.ron", 3, 2, &fine, &[]);
+    population("generation-0003.ron", 3, 2, &fine, &[]);
+    population("generation-0003.ron", 4, 2, &fine, &["field:    generation", "3, as in the name", "found:    4"]);
+    population("p.ron", 3, 1, &fine, &["field:    id", "below next_id, 1", "found:    1"]);
+    let twins = [fine[0].clone(), one(0, "[0.6, 0.5]")];
+    population("p.ron", 3, 2, &twins, &["the same id", "found:    0 again"]);
+    for (dice, found) in
+        [("[]", "0"), ("[0.5]", "1"), ("[0.5, NaN]", "NaN"), ("[0.5, 1.5]", "1.5"), ("[-inf, 0]", "-inf")]
+    {
+        let ill = [fine[0].clone(), one(1, dice)];
+        population("p.ron", 3, 2, &ill, &["field:    dice of individual 1", &format!("found:    {found}\n")]);
+    }
+    std::fs::write(home.path().join("p.ron"), "(version: 1, generation: 0,").unwrap();
+    refused(home.path(), &["inspect", "p.ron"], &["p.ron", "ends too early", "found:    the end of the file"]);
     std::fs::write(home.path().join("p.ron"), [0x1f, 0x8b, 0xff, 0xfe]).unwrap();
-    refused(home.path(), &["inspect", "p.ron"], &["p.ron", "no text", "expected: text", "found:    other bytes"]);
+    refused(home.path(), &["inspect", "p.ron"], &["p.ron", "it is not text", "expected: a RON text file"]);
     std::fs::write(home.path().join("p.ron"), "(version: 1, generation: 0, next_id: 1, individuals: [])").unwrap();
     refused(home.path(), &["inspect", "p.ron"], &["p.ron", "field:    individuals", "at least one", "none", "help:"]);
 }
@@ -115,7 +184,7 @@ fn data_folders() {
     evolve(&["dataset.json", "does not exist"]);
     lossgen(home.path()).args(["data", "phantom", "good", "--cases", "4"]).assert().success();
     std::fs::copy(home.path().join("good/dataset.json"), folder.join("dataset.json")).unwrap();
-    evolve(&["imagesTr", "expected:"]);
+    evolve(&["dataset has no image", "imagesTr", "files named ID.nii.gz", "found:    none"]);
 
     let copy = |what: &str| {
         for entry in std::fs::read_dir(home.path().join("good").join(what)).unwrap() {
@@ -124,16 +193,16 @@ fn data_folders() {
         }
     };
     copy("imagesTr");
-    evolve(&["labelsTr"]);
+    evolve(&["image has no mask", "labelsTr", "found:    no such file"]);
     copy("labelsTr");
     let label = std::fs::read_dir(folder.join("labelsTr")).unwrap().next().unwrap().unwrap().path();
     let name = label.file_name().unwrap().to_str().unwrap().to_string();
     let whole = std::fs::read(&label).unwrap();
     std::fs::write(&label, &whole[..whole.len() / 2]).unwrap();
-    evolve(&[&name, "expected:", "found:", "help:"]);
+    evolve(&["compressed file is cut off", &name, "found:    the end of the file"]);
     // An image is no label: its values are whole numbers, but far above any class.
     std::fs::copy(folder.join("imagesTr").join(&name), &label).unwrap();
-    evolve(&[&name, "field:", "expected:", "found:"]);
+    evolve(&["mask has a voxel that is no label", &name, "field:    voxel", "a whole number from 0 to 255"]);
 
     let bytes = decompressed(&whole);
     // The header says float32 (code 16) with the voxels as they are: one byte more than whole numbers need.
@@ -142,7 +211,7 @@ fn data_folders() {
     halves[70..74].copy_from_slice(&[16, 0, 32, 0]);
     halves.extend((0..voxels).flat_map(|v| (if v == 7 { 0.5f32 } else { 0.0 }).to_le_bytes()));
     std::fs::write(&label, compressed(&halves)).unwrap();
-    evolve(&[&name, "whole", "expected:", "found:    0.5"]);
+    evolve(&["mask has a voxel that is no label", &name, "field:    voxel", "a whole number", "found:    0.5"]);
     // One slice less than the image has.
     let size = |axis: usize| usize::from(bytes[40 + 2 * axis]);
     let mut short = bytes[..352 + size(1) * size(2) * (size(3) - 1)].to_vec();

@@ -178,3 +178,99 @@ fn phantoms_on_disk_are_data() {
     // A folder that has results is not written over.
     lossgen(home.path()).args(train).assert().code(2).stderr(predicate::str::contains("not empty"));
 }
+
+#[test]
+fn a_run_is_continued_from_any_directory_and_with_data_that_moved() {
+    let home = tempfile::tempdir().unwrap();
+    let away = tempfile::tempdir().unwrap();
+    lossgen(home.path()).args(["data", "phantom", "set", "--cases", "9"]).assert().success();
+    let tiny = tiny().replace("generations: 2", "generations: 0");
+    std::fs::write(home.path().join("tiny.ron"), tiny).unwrap();
+    lossgen(home.path()).args(["evolve", "tiny.ron", "--data", "set", "--out", "run"]).assert().success();
+    let train = ["train", "--loss", "run/best", "--steps", "2", "--out", "trained"];
+    lossgen(home.path()).args(train).assert().success();
+    let run = home.path().join("run").display().to_string();
+    let evolve = ["evolve", "--resume", &run, "--generations", "1"];
+    lossgen(away.path()).args(evolve).assert().success();
+
+    std::fs::rename(home.path().join("set"), home.path().join("moved")).unwrap();
+    let moved = home.path().join("moved").display().to_string();
+    let trained = home.path().join("trained").display().to_string();
+    for command in [["evolve", "--resume", &run], ["train", "--resume", &trained]] {
+        lossgen(away.path()).args(command).assert().code(2).stderr(predicate::str::contains("does not exist"));
+        lossgen(away.path()).args(command).args(["--data", &moved]).assert().success();
+        // The new place was written down.
+        lossgen(away.path()).args(command).assert().success();
+    }
+    // Other data are refused, whatever their name.
+    lossgen(home.path()).args(["data", "phantom", "other", "--cases", "9", "--seed", "5"]).assert().success();
+    let other = home.path().join("other").display().to_string();
+    let refused = lossgen(away.path()).args(["evolve", "--resume", &run, "--data", &other]).assert().code(2);
+    refused.stderr(predicate::str::contains("the data are not those of the run"));
+    // A run is continued by the command that made it.
+    let wrong = lossgen(home.path()).args(["train", "--resume", "run"]).assert().code(2);
+    wrong.stderr(predicate::str::contains("`lossgen evolve --resume run` continues it"));
+    let wrong = lossgen(home.path()).args(["evolve", "--resume", "trained"]).assert().code(2);
+    wrong.stderr(predicate::str::contains("`lossgen train --resume trained` continues it"));
+}
+
+#[test]
+fn every_command_prints_json_when_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let tiny = tiny().replace("generations: 2", "generations: 1");
+    std::fs::write(home.path().join("tiny.ron"), tiny).unwrap();
+    let json = |line: &[&str]| -> serde_json::Value {
+        let assert = lossgen(home.path()).args(line).args(["--json", "--quiet"]).assert().success();
+        serde_json::from_slice(&assert.get_output().stdout).unwrap_or_else(|error| panic!("{line:?}: {error}"))
+    };
+    assert!(json(&["evolve", "tiny.ron", "--out", "run"])["validation"].is_array());
+    let population = json(&["inspect", "run"]);
+    let individuals = population["individuals"].as_array().unwrap();
+    let confirmed = individuals.iter().filter(|one| one["confirmed"] == true).count();
+    assert!(confirmed >= 1 && confirmed < individuals.len(), "{population}");
+    let best = json(&["inspect", "run", "--id", "best"]);
+    assert!(best["latex"].is_string() && best["confirmed"] == true, "{best}");
+    assert!(json(&["inspect", "run", "--id", "best", "--dot"])["dot"].as_str().unwrap().starts_with("digraph"));
+    let family = json(&["inspect", "run", "--lineage"]);
+    assert_eq!(family["individuals"].as_array().unwrap().len(), individuals.len());
+    assert!(!family["edges"].as_array().unwrap().is_empty(), "{family}");
+    assert_eq!(json(&["grammar", "show"])["losses"].as_array().unwrap().len(), 8);
+    assert_eq!(json(&["grammar", "check", "dice_ce"])["grammar"], "polarity");
+    assert_eq!(json(&["data", "phantom", "set", "--cases", "2"])["cases"], 2);
+
+    let front = text(&home.path().join("run/front.csv"));
+    assert!(front.starts_with("size,dice,hd95_mm,scratch_dice,confirmed,id,loss\n"), "{front}");
+    let table = lossgen(home.path()).args(["inspect", "run", "--all"]).assert().success();
+    let table = String::from_utf8_lossy(&table.get_output().stdout).into_owned();
+    let first = table.lines().find(|line| line.trim_start().starts_with("1 ")).unwrap();
+    assert_eq!(first.split_whitespace().nth(1), Some(best["id"].to_string().as_str()), "{table}");
+    assert!(table.contains("unconfirmed"), "{table}");
+}
+
+#[test]
+fn what_a_person_may_not_know_is_said_before_it_is_paid_for() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("tiny.ron"), tiny()).unwrap();
+    let population = "(version: 1, generation: 0, next_id: 1, individuals: [(id: 0, birth: 0, parents: [], origin: Random, \
+        loss: \"(mean y)\", outcome: Diverged(step: 1))])";
+    std::fs::write(home.path().join("p.ron"), population).unwrap();
+    let train = ["train", "tiny.ron", "--steps", "2", "--out", "trained", "--loss", "p.ron#0"];
+    lossgen(home.path())
+        .args(train)
+        .assert()
+        .success()
+        .stderr(predicate::str::contains("no manifest beside it").and(predicate::str::contains("no gradient")));
+}
+
+#[test]
+fn structures_that_are_missed_and_values_that_are_undefined_are_counted_in_the_table() {
+    let home = tempfile::tempdir().unwrap();
+    let steep = tiny().replace("(steps: 5,", "(steps: 40, learning_rate: 0.05,");
+    std::fs::write(home.path().join("tiny.ron"), steep).unwrap();
+    // It is silent about the foreground, so it empties every mask.
+    let train = ["train", "tiny.ron", "--loss", "(mean fp)", "--out", "trained"];
+    lossgen(home.path()).args(train).assert().success().stdout(
+        predicate::str::contains("(mean fp): 9 missed and 0 spurious structures")
+            .and(predicate::str::contains("(mean fp): Precision of 9 masks is 0/0 and left out")),
+    );
+}

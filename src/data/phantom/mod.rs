@@ -19,11 +19,15 @@ use super::nifti;
 use super::preprocess::Preprocess;
 use crate::fault::{Fault, Result};
 use crate::rng::{Purpose, stream};
+use crate::run::replace;
 use crate::volume::{Grid, Volume};
 
 /// Size along i (upwards), j (backwards) and k (sideways) of every phantom, in mm. Finer shapes show the same spine in
 /// smaller voxels.
 pub const FIELD_OF_VIEW: [f64; 3] = [80.0, 80.0, 72.0];
+
+/// Most voxels of all cases together: some 20 GB, as image and truth.
+const MOST_VOXELS: f64 = 4e9;
 
 /// How many phantoms, how fine, and which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,13 +58,23 @@ impl Phantom {
             return Err(Fault::new("impossible number of phantoms")
                 .field("cases")
                 .expected("1 to 10000")
-                .found(self.cases));
+                .found(self.cases)
+                .hint("ask for another number of cases"));
         }
         if !self.shape.iter().all(|n| (8..=512).contains(n)) {
             return Err(Fault::new("phantoms cannot have this shape")
                 .field("shape")
                 .expected("8 to 512 voxels along each axis")
                 .found(format!("{:?}", self.shape)));
+        }
+        // In floating point, because the product of absurd numbers overflows.
+        let voxels = self.shape.iter().chain([&self.cases]).map(|n| *n as f64).product::<f64>();
+        if voxels > MOST_VOXELS {
+            return Err(Fault::new("phantoms would fill the memory")
+                .field("cases, shape")
+                .expected(format!("at most {MOST_VOXELS:e} voxels in all"))
+                .found(format!("{} cases of {:?}", self.cases, self.shape))
+                .hint("ask for fewer cases or coarser ones"));
         }
         Ok(())
     }
@@ -97,6 +111,8 @@ impl Phantom {
         if occupied {
             return Err(Fault::new("folder is not empty")
                 .file(folder)
+                .expected("an empty folder, or none yet")
+                .found("a folder with files in it")
                 .hint("phantoms never overwrite; name a new folder"));
         }
         for part in ["imagesTr", "labelsTr"] {
@@ -114,7 +130,7 @@ impl Phantom {
         let path = folder.join("dataset.json");
         let text = serde_json::to_string_pretty(&self.description())
             .map_err(|error| Fault::failed(format!("cannot describe the dataset: {error}")))?;
-        fs::write(&path, text + "\n").map_err(|error| Fault::io("write", &path, &error))
+        replace(&path, (text + "\n").as_bytes())
     }
 
     /// Image and mask of one case, as a scanner would store them.
