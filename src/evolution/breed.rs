@@ -80,7 +80,7 @@ impl Breeder<'_> {
             let formula = entry.formula().canonical();
             let reason = match self.grammar.check_loss(&formula) {
                 _ if children.len() >= self.config.founders => Some("the places for founders are taken".to_string()),
-                Err(fault) => Some(fault.to_string().replace("\n  ", "; ")),
+                Err(fault) => Some(fault.summary().to_string()),
                 Ok(_) if !novelty.admit(&formula) => Some("behaves like another founder".to_string()),
                 Ok(_) => None,
             };
