@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod deep_supervision;
 pub mod form;
 pub mod reduction;
+pub mod weighting;
 mod terms;
 
 use crate::fault::{Fault, Result, did_you_mean};
