@@ -12,9 +12,11 @@ pub mod analysis;
 pub mod catalog;
 pub mod deep_supervision;
 pub mod form;
+pub mod greedy;
 pub mod reduction;
-pub mod weighting;
+pub mod strategy;
 mod terms;
+pub mod weighting;
 
 use crate::fault::{Fault, Result, did_you_mean};
 use crate::formula::Formula;

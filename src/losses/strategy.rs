@@ -1,0 +1,341 @@
+//! What people type where a loss is wanted, when more than a formula is meant: a loss whose weights or parameters move
+//! while the network trains.
+//!
+//! `rebalance(dice, boundary)`, `softadapt(dice, ce, variant=original)`, `cov(dice, hausdorff)`, `greedy(tversky)`. The
+//! losses inside are whatever may stand alone. Here is what a strategy is; `training` carries it out.
+
+use super::Loss;
+use super::greedy::Greedy;
+use super::weighting::{Cov, Rebalance, RebalanceForm, SoftAdapt, Variant, Weighting};
+use crate::fault::{Fault, Result, did_you_mean};
+use crate::formula::Formula;
+use crate::formula::word::WordId;
+
+/// A loss, and how it moves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Strategy {
+    /// As typed.
+    pub name: String,
+    /// What moves.
+    pub kind: Kind,
+}
+
+/// What moves.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// Nothing.
+    Fixed(Formula),
+    /// The weights of the terms.
+    Weighted {
+        /// At least two.
+        terms: Vec<Formula>,
+        /// Their weights.
+        weighting: Weighting,
+    },
+    /// The parameters of the loss.
+    Greedy {
+        /// The loss with the parameters where they start.
+        loss: Formula,
+        /// The parameters.
+        greedy: Greedy,
+        /// What a trial step is judged by.
+        score: Judgement,
+    },
+}
+
+/// What a trial step is judged by; none of them depends on the parameters that move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// Mean of (p - y)² over the batch of the step.
+    SquaredError,
+    /// Soft Dice of the batch of the step.
+    Dice,
+    /// Mean of (p - y)² over another batch.
+    HeldOut,
+}
+
+impl Judgement {
+    /// What is minimised.
+    pub fn formula(self) -> Formula {
+        let text = match self {
+            Self::SquaredError | Self::HeldOut => "(mean (* abs_diff abs_diff))",
+            Self::Dice => "(ratio (sum tp) (* 0.5 (sum abs_diff)))",
+        };
+        text.parse().expect("the text is a formula")
+    }
+}
+
+impl From<Loss> for Strategy {
+    fn from(loss: Loss) -> Self {
+        Self { name: loss.name, kind: Kind::Fixed(loss.formula) }
+    }
+}
+
+/// A name that people type, and how it is read.
+struct Entry {
+    name: &'static str,
+    example: &'static str,
+    settings: &'static [&'static str],
+    read: fn(&Typed<'_>, &[Loss]) -> Result<Kind>,
+    /// Whether positions after the first are names of parameters.
+    names_parameters: bool,
+}
+
+#[rustfmt::skip]
+const ENTRIES: [Entry; 4] = [
+    Entry { name: "rebalance", example: "rebalance(dice, boundary)",   settings: &["form", "start", "end", "floor"],        read: rebalance, names_parameters: false },
+    Entry { name: "softadapt", example: "softadapt(dice, ce)",         settings: &["variant", "beta", "every", "priors"],   read: softadapt, names_parameters: false },
+    Entry { name: "cov",       example: "cov(dice, hausdorff)",        settings: &["form"],                                 read: cov,       names_parameters: false },
+    Entry { name: "greedy",    example: "greedy(tversky)",             settings: &["delta", "every", "score"],              read: greedy,    names_parameters: true },
+];
+
+impl Strategy {
+    /// The strategy that a person typed; `find` knows the losses that may stand alone. `None` if no strategy has that name.
+    ///
+    /// # Errors
+    /// If a loss is not one, a setting is not one of the strategy or out of its range, or there are too few losses.
+    pub fn parse(typed: &str, find: &dyn Fn(&str) -> Result<Loss>) -> Result<Option<Self>> {
+        let Some((name, rest)) = typed.trim().split_once('(') else { return Ok(None) };
+        let Some(entry) = ENTRIES.iter().find(|entry| entry.name == name.trim()) else { return Ok(None) };
+        let Some(inside) = rest.strip_suffix(')') else {
+            return Err(Fault::new(format!("`{typed}` is never closed"))
+                .field("loss")
+                .expected("`)` at the end")
+                .found(format!("`{typed}`"))
+                .hint(format!("write `{}`", entry.example)));
+        };
+        let (settings, positions): (Vec<&str>, Vec<&str>) =
+            separated(inside).into_iter().partition(|part| setting(part).is_some());
+        let settings: Vec<(&str, &str)> = settings.into_iter().filter_map(setting).collect();
+        let (losses, parameters) = if entry.names_parameters {
+            positions.split_at(positions.len().min(1))
+        } else {
+            (positions.as_slice(), [].as_slice())
+        };
+        let typed_parts = Typed { entry, settings, parameters };
+        typed_parts.check()?;
+        let losses: Vec<Loss> = losses.iter().map(|loss| find(loss)).collect::<Result<_>>()?;
+        let least = if entry.names_parameters { 1 } else { 2 };
+        if losses.len() < least {
+            return Err(Fault::new(format!("`{}` needs {least} loss(es)", entry.name))
+                .field("loss")
+                .expected(format!("as in `{}`", entry.example))
+                .found(format!("`{typed}`")));
+        }
+        let kind = (entry.read)(&typed_parts, &losses)?;
+        Ok(Some(Self { name: typed.trim().to_string(), kind }))
+    }
+
+    /// The loss without its movement: the sum of the terms, or the loss where its parameters start.
+    pub fn formula(&self) -> Formula {
+        match &self.kind {
+            Kind::Fixed(formula) | Kind::Greedy { loss: formula, .. } => formula.clone(),
+            Kind::Weighted { terms, .. } => {
+                let plus = WordId::of("+").expect("the language has a sum");
+                let mut rest = terms.iter().rev().cloned();
+                let last = rest.next().expect("a strategy has terms");
+                rest.fold(last, |sum, term| Formula::node(plus, &[term, sum]))
+            }
+        }
+    }
+}
+
+/// The parts of what was typed.
+struct Typed<'a> {
+    entry: &'a Entry,
+    settings: Vec<(&'a str, &'a str)>,
+    parameters: &'a [&'a str],
+}
+
+impl Typed<'_> {
+    fn check(&self) -> Result<()> {
+        let known = self.entry.settings;
+        let Some((stranger, value)) = self.settings.iter().find(|(name, _)| !known.contains(name)) else {
+            return Ok(());
+        };
+        let fault = Fault::new(format!("`{}` has no setting `{stranger}`", self.entry.name))
+            .field(*stranger)
+            .expected(format!("one of {}", known.join(", ")))
+            .found(format!("`{stranger}={value}`"));
+        Err(match did_you_mean(stranger, known.iter().copied()) {
+            Some(close) => fault.hint(format!("did you mean `{close}`?")),
+            None => fault.hint(format!("write `{}`", self.entry.example)),
+        })
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.settings.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    /// A number within `low..=high`, or the default.
+    fn number(&self, name: &str, default: f64, low: f64, high: f64) -> Result<f64> {
+        let Some(value) = self.get(name) else { return Ok(default) };
+        value.parse().ok().filter(|number| (low..=high).contains(number)).ok_or_else(|| {
+            Fault::new(format!("setting of `{}` out of range", self.entry.name))
+                .field(name)
+                .expected(format!("a number from {low} to {high}"))
+                .found(format!("`{value}`"))
+        })
+    }
+
+    /// One of some words; the first is the default.
+    fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T> {
+        let Some(value) = self.get(name) else { return Ok(choices[0].1) };
+        choices.iter().find(|(word, _)| *word == value).map(|(_, choice)| *choice).ok_or_else(|| {
+            Fault::new(format!("setting of `{}` unknown", self.entry.name))
+                .field(name)
+                .expected(choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", "))
+                .found(format!("`{value}`"))
+        })
+    }
+}
+
+fn terms(losses: &[Loss]) -> Vec<Formula> {
+    losses.iter().map(|loss| loss.formula.clone()).collect()
+}
+
+fn rebalance(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
+    if losses.len() != 2 {
+        return Err(Fault::new("`rebalance` moves from one loss to another")
+            .field("loss")
+            .expected("two losses")
+            .found(losses.len()));
+    }
+    let additive = typed.choice("form", &[("convex", false), ("additive", true)])?;
+    let usual = if additive { Rebalance::additive() } else { Rebalance::default() };
+    let form = if additive {
+        RebalanceForm::Additive { floor: typed.number("floor", 0.1, 0.0, 1.0)? }
+    } else {
+        RebalanceForm::Convex
+    };
+    let start = typed.number("start", usual.start, 0.0, 1.0)?;
+    let end = typed.number("end", usual.end, 0.0, 1.0)?;
+    Ok(Kind::Weighted { terms: terms(losses), weighting: Weighting::Rebalance(Rebalance { form, start, end }) })
+}
+
+fn softadapt(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
+    let variant = typed.choice(
+        "variant",
+        &[
+            ("corrected", Variant::Corrected),
+            ("original", Variant::Original),
+            ("normalized", Variant::Normalized),
+            ("loss_weighted", Variant::LossWeighted),
+        ],
+    )?;
+    let mut rule = SoftAdapt::new(losses.len(), variant);
+    rule.beta = typed.number("beta", rule.beta, -100.0, 100.0)?;
+    if variant != Variant::Corrected {
+        rule.every = typed.number("every", rule.every as f64, 2.0, 6.0)? as usize;
+    } else if let Some(value) = typed.get("every") {
+        return Err(Fault::new("the corrected variant of `softadapt` moves every step")
+            .field("every")
+            .expected("no such setting, or a published variant")
+            .found(format!("`{value}`")));
+    }
+    if let Some(text) = typed.get("priors") {
+        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or("");
+        let priors: Vec<f64> = inner.split(',').filter_map(|n| n.trim().parse().ok()).filter(|n| *n > 0.0).collect();
+        if priors.len() != losses.len() {
+            return Err(Fault::new("wrong priors of `softadapt`")
+                .field("priors")
+                .expected(format!("{} positive numbers in square brackets", losses.len()))
+                .found(format!("`{text}`")));
+        }
+        rule.priors = priors;
+    }
+    Ok(Kind::Weighted { terms: terms(losses), weighting: Weighting::SoftAdapt(rule) })
+}
+
+fn cov(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
+    let published = typed.choice("form", &[("guarded", false), ("published", true)])?;
+    let rule = if published { Cov::published(losses.len()) } else { Cov::guarded(losses.len()) };
+    Ok(Kind::Weighted { terms: terms(losses), weighting: Weighting::Cov(rule) })
+}
+
+fn greedy(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
+    let loss = losses[0].formula.clone();
+    let mut greedy = Greedy::new(&loss, typed.parameters)?;
+    greedy.delta = typed.number("delta", greedy.delta, 1e-6, 10.0)?;
+    greedy.every = typed.number("every", greedy.every as f64, 1.0, 1e6)? as usize;
+    let score = typed.choice(
+        "score",
+        &[("squared_error", Judgement::SquaredError), ("dice", Judgement::Dice), ("held_out", Judgement::HeldOut)],
+    )?;
+    Ok(Kind::Greedy { loss, greedy, score })
+}
+
+/// `name=value` outside of any bracket.
+fn setting(part: &str) -> Option<(&str, &str)> {
+    let (name, value) = part.split_once('=')?;
+    let plain = !name.trim().is_empty() && name.trim().chars().all(|c| c.is_alphanumeric() || c == '_');
+    plain.then_some((name.trim(), value.trim()))
+}
+
+/// The parts between commas that stand outside of brackets.
+fn separated(text: &str) -> Vec<&str> {
+    let mut depth = 0;
+    let outside = |c: char| {
+        depth += i32::from("([".contains(c)) - i32::from(")]".contains(c));
+        c == ',' && depth == 0
+    };
+    text.split(outside).map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::losses::named;
+
+    fn parse(typed: &str) -> Result<Option<Strategy>> {
+        Strategy::parse(typed, &|loss| named(loss))
+    }
+
+    #[test]
+    fn losses_alone_are_no_strategies() {
+        for typed in ["dice", "tversky(fp_weight=0.4)", "(mean ce_fg)", "(+ dice ce)"] {
+            assert_eq!(parse(typed).unwrap(), None, "{typed}");
+        }
+    }
+
+    #[test]
+    fn losses_inside_may_have_settings_of_their_own() {
+        let strategy = parse("rebalance(dice(batch=true), (+ ce boundary), start=0.1)").unwrap().unwrap();
+        let Kind::Weighted { terms, weighting: Weighting::Rebalance(rule) } = &strategy.kind else { panic!() };
+        assert!(terms[0].to_string().contains("sum_batch") && rule.start == 0.1 && rule.end == 0.99);
+        assert_eq!(strategy.formula().to_string(), format!("(+ {} {})", terms[0], terms[1]));
+    }
+
+    #[test]
+    fn every_strategy_has_an_example_that_is_read() {
+        for entry in &ENTRIES {
+            assert!(parse(entry.example).unwrap().is_some(), "{}", entry.example);
+        }
+        let Kind::Greedy { greedy, score, .. } =
+            parse("greedy(focal(gamma=3), gamma, delta=0.5, score=dice)").unwrap().unwrap().kind
+        else {
+            panic!()
+        };
+        assert_eq!((greedy.parameters[0].value, greedy.delta, score), (3.0, 0.5, Judgement::Dice));
+        let Kind::Weighted { weighting: Weighting::SoftAdapt(rule), .. } =
+            parse("softadapt(dice, ce, variant=original, priors=[2, 1])").unwrap().unwrap().kind
+        else {
+            panic!()
+        };
+        assert_eq!((rule.priors, rule.every), (vec![2.0, 1.0], 5));
+    }
+
+    #[test]
+    fn slips_are_named_with_their_place() {
+        let wrong = |typed: &str| parse(typed).unwrap_err().to_string();
+        assert!(wrong("rebalance(dice)").contains("needs 2"));
+        assert!(wrong("rebalance(dice, ce, boundary)").contains("two losses"));
+        assert!(wrong("rebalance(dice, ce, begin=1)").contains("no setting"));
+        assert!(wrong("rebalance(dice, ce, start=2)").contains("0 to 1"));
+        assert!(wrong("softadapt(dice, ce, priors=[1])").contains("2 positive numbers"));
+        assert!(wrong("softadapt(dice, ce, variant=best)").contains("loss_weighted"));
+        assert!(wrong("greedy(ce)").contains("one to four"));
+        assert!(wrong("greedy(tversky").contains("never closed"));
+        assert!(wrong("cov(dice, dcie)").contains("unknown loss"));
+    }
+}
