@@ -27,6 +27,8 @@ pub enum Purpose {
     Bootstrap = 7,
     /// Fixed probes of formulas.
     Probe = 8,
+    /// Patches on which a trial step is judged.
+    Trial = 9,
 }
 
 /// The stream of `purpose` number `index` (below 2^24) and `slot` (below 2^32) under `seed`.

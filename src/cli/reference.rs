@@ -1,10 +1,12 @@
 //! What people type where a loss is wanted: a name, a formula, or a place in a run or population.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use crate::evolution::{Individual, Population, newest_population};
 use crate::fault::{Fault, Result};
 use crate::losses::form::Form;
+use crate::losses::strategy::Strategy;
 use crate::losses::{self, Loss};
 
 /// A loss, and the run in which it was found.
@@ -68,6 +70,31 @@ pub(super) fn find_in(typed: &str, form: Form) -> Result<Found> {
         return Ok(Found::of(typed, best, run));
     }
     Ok(Found::typed(losses::named_in(typed, form)?))
+}
+
+/// A strategy, and the losses of which it is made.
+pub(super) struct Composed {
+    pub(super) strategy: Strategy,
+    pub(super) parts: Vec<Found>,
+}
+
+/// The loss or strategy called `typed`: whatever [`find`] knows, alone or inside `rebalance(...)` and its like.
+///
+/// # Errors
+/// As [`find`], or if it is no strategy.
+pub(super) fn compose(typed: &str, form: &Form) -> Result<Composed> {
+    let parts = RefCell::new(Vec::new());
+    let part = |typed: &str| -> Result<Loss> {
+        let found = find_in(typed, form.clone())?;
+        let loss = found.loss.clone();
+        parts.borrow_mut().push(found);
+        Ok(loss)
+    };
+    let strategy = match Strategy::parse(typed, &part)? {
+        Some(strategy) => strategy,
+        None => part(typed)?.into(),
+    };
+    Ok(Composed { strategy, parts: parts.into_inner() })
 }
 
 /// The newest population of a run, or that of a file.

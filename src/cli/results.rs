@@ -14,7 +14,9 @@ use crate::nn::{UNet3d, encode};
 use crate::rng::{Purpose, stream};
 use crate::run::{Journal, RunDir, read_journal};
 use crate::stats::{self, holm, wilcoxon};
+use crate::training::Step;
 use crate::training::crossval::{Cell, CellOutcome, Study};
+use crate::training::objective::names;
 
 /// The level of the tests.
 const LEVEL: f64 = 0.05;
@@ -64,7 +66,7 @@ pub(super) fn collect(study: &Study<'_>, out: &RunDir, term: &Term) -> Result<Re
                 let rows = rows(study, cell, metrics);
                 let mean = Table { rows: rows.clone() }.over_cases(Metric::Dice, None).mean;
                 term.say(&format!("  {place}: Dice {:.2} %", 100.0 * mean));
-                trouble = trouble.take().or_else(|| save(out, cell, &network, &curve).err());
+                trouble = trouble.take().or_else(|| save(study, out, cell, &network, &curve).err());
                 Some(Ending::Trained(rows))
             }
             CellOutcome::Diverged { step } => {
@@ -133,12 +135,20 @@ fn rows(study: &Study<'_>, cell: Cell, metrics: Vec<Vec<CaseMetrics>>) -> Vec<Ro
     cases.zip(metrics).flat_map(one).collect()
 }
 
-/// Weights and loss curve of a cell.
-fn save(out: &RunDir, cell: Cell, network: &UNet3d, curve: &[f64]) -> Result<()> {
+/// Weights of the network, and the curve of a cell: the loss of every step, and where what moves stood.
+fn save(study: &Study<'_>, out: &RunDir, cell: Cell, network: &UNet3d, curve: &[Step]) -> Result<()> {
     let stem = format!("loss{}-fold{}", cell.loss + 1, cell.fold + 1);
     out.write(&format!("{stem}.safetensors"), &encode(network)?)?;
-    let lines: String = curve.iter().enumerate().map(|(step, loss)| format!("{step},{loss}\n")).collect();
-    out.write(&format!("{stem}-curve.csv"), format!("step,loss\n{lines}").as_bytes())
+    let mut csv = ["step".to_string(), "loss".to_string()]
+        .into_iter()
+        .chain(names(&study.losses[cell.loss]))
+        .collect::<Vec<_>>()
+        .join(",");
+    for Step { number, loss, moving } in curve {
+        csv += &format!("\n{number},{loss}");
+        csv.extend(moving.iter().map(|value| format!(",{value}")));
+    }
+    out.write(&format!("{stem}-curve.csv"), format!("{csv}\n").as_bytes())
 }
 
 fn write_cases(out: &RunDir, tables: &[(String, Table)]) -> Result<()> {

@@ -8,7 +8,7 @@ use super::config::Config;
 use super::manifest::{self, Manifest};
 use crate::data::Dataset;
 use crate::fault::Result;
-use crate::losses::Loss;
+use crate::losses::strategy::Strategy;
 
 /// A comparison of losses over folds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub(super) struct StudyManifest {
     pub(super) kernels: String,
     /// The resolved configuration.
     pub(super) config: Config,
-    /// Names and formulas.
+    /// Names, and formulas or strategies of formulas.
     pub(super) losses: Vec<(String, String)>,
     /// Ids of the cases.
     pub(super) cases: Vec<String>,
@@ -29,12 +29,12 @@ pub(super) struct StudyManifest {
 }
 
 impl StudyManifest {
-    pub(super) fn new(config: &Config, losses: &[Loss], cases: Vec<String>, dataset: &Dataset) -> Self {
+    pub(super) fn new(config: &Config, losses: &[Strategy], cases: Vec<String>, dataset: &Dataset) -> Self {
         Self {
             lossgen: env!("CARGO_PKG_VERSION").to_string(),
             kernels: crate::nn::kernel_path().name().to_string(),
             config: config.clone(),
-            losses: losses.iter().map(|loss| (loss.name.clone(), loss.formula.to_string())).collect(),
+            losses: losses.iter().map(|loss| (loss.name.clone(), loss.text.clone())).collect(),
             cases,
             data_digest: dataset.digest.clone(),
         }
@@ -51,9 +51,8 @@ impl StudyManifest {
     /// The losses.
     ///
     /// # Errors
-    /// If a formula is not one.
-    pub(super) fn losses(&self) -> Result<Vec<Loss>> {
-        let read = |(name, text): &(String, String)| Ok(Loss { name: name.clone(), formula: text.parse()? });
-        self.losses.iter().map(read).collect()
+    /// If one of them is none.
+    pub(super) fn losses(&self) -> Result<Vec<Strategy>> {
+        self.losses.iter().map(|(name, text)| Strategy::read(name, text)).collect()
     }
 }

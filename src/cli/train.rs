@@ -8,7 +8,7 @@ use clap::Args;
 use super::config::Config;
 use super::evolve::free_directory;
 use super::manifest::{Manifest, check_digest, check_kernels, places};
-use super::reference::{self, Found};
+use super::reference::{self, Composed, Found};
 use super::study::StudyManifest;
 use super::term::Term;
 use super::{Common, STOP, results};
@@ -16,8 +16,8 @@ use crate::data::folds;
 use crate::data::{Case, Dataset};
 use crate::evolution::Gates;
 use crate::fault::{Fault, Result};
-use crate::losses::Loss;
 use crate::losses::form::Form;
+use crate::losses::strategy::Strategy;
 use crate::notation;
 use crate::run::RunDir;
 use crate::training::crossval::Study;
@@ -26,7 +26,8 @@ use crate::training::crossval::Study;
 pub(super) struct Arguments {
     /// Configuration (RON); without it, that of the run from which a loss comes, or built-in settings
     config: Option<PathBuf>,
-    /// A loss, may be repeated: a name, a name with parameters, a formula, RUN/best, or RUN#ID
+    /// A loss, may be repeated: a name, a name with parameters, a formula, RUN/best, RUN#ID, or a strategy such as
+    /// `rebalance(dice, boundary)`, `softadapt(dice, ce)`, `cov(dice, hausdorff)`, `greedy(tversky)`
     #[arg(short, long = "loss", value_name = "L", required_unless_present = "resume")]
     losses: Vec<String>,
     /// Continue an interrupted run; with --data if its cases are elsewhere now
@@ -46,7 +47,7 @@ pub(super) struct Arguments {
 /// What is to be done, from what was typed or from the run that is continued.
 struct Plan {
     config: Config,
-    losses: Vec<Loss>,
+    losses: Vec<Strategy>,
     dataset: Dataset,
     cases: Vec<Arc<Case>>,
     out: RunDir,
@@ -84,11 +85,11 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
 }
 
 fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> {
-    let find = |form: &Form| -> Result<Vec<Found>> {
-        arguments.losses.iter().map(|typed| reference::find_in(typed, form.clone())).collect()
+    let compose = |form: &Form| -> Result<Vec<Composed>> {
+        arguments.losses.iter().map(|typed| reference::compose(typed, form)).collect()
     };
     // Mistyped losses are told before volumes are read; what the classes are is only known then.
-    let found = find(&Form::default())?;
+    let found: Vec<Found> = compose(&Form::default())?.into_iter().flat_map(|composed| composed.parts).collect();
     if let Some(twice) = arguments.losses.iter().enumerate().find(|(i, loss)| arguments.losses[..*i].contains(loss)) {
         return Err(Fault::new("the same loss twice")
             .field("--loss")
@@ -114,8 +115,8 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
 
     term.say("reading cases ...");
     let dataset = config.dataset()?;
-    let found = find(&config.form(dataset.classes.len()))?;
-    let losses: Vec<Loss> = found.into_iter().map(|found| found.loss).collect();
+    let composed = compose(&config.form(dataset.classes.len()))?;
+    let losses: Vec<Strategy> = composed.into_iter().map(|composed| composed.strategy).collect();
     let cases = unseen(&dataset, manifest.as_ref())?;
     let ids: Vec<String> = cases.iter().map(|case| case.id.clone()).collect();
     // Whatever can be wrong is looked at before anything is made.

@@ -87,7 +87,8 @@ impl Greedy {
         for Tunable { value, low, high, .. } in &self.parameters {
             let mut moves = vec![*value];
             for moved in [value - self.delta, value + self.delta] {
-                let moved = moved.clamp(*low, *high);
+                // Without rounding, steps down and up again would not lead back.
+                let moved = ((moved * 1e9).round() / 1e9).clamp(*low, *high);
                 if moved != *value {
                     moves.push(moved);
                 }

@@ -16,6 +16,8 @@ use crate::formula::word::WordId;
 pub struct Strategy {
     /// As typed.
     pub name: String,
+    /// The same with every loss as a formula: what [`Strategy::read`] makes the same strategy of, anywhere.
+    pub text: String,
     /// What moves.
     pub kind: Kind,
 }
@@ -67,7 +69,7 @@ impl Judgement {
 
 impl From<Loss> for Strategy {
     fn from(loss: Loss) -> Self {
-        Self { name: loss.name, kind: Kind::Fixed(loss.formula) }
+        Self { name: loss.name, text: loss.formula.to_string(), kind: Kind::Fixed(loss.formula) }
     }
 }
 
@@ -123,7 +125,29 @@ impl Strategy {
                 .found(format!("`{typed}`")));
         }
         let kind = (entry.read)(&typed_parts, &losses)?;
-        Ok(Some(Self { name: typed.trim().to_string(), kind }))
+        let formulas = losses.iter().map(|loss| loss.formula.to_string());
+        let names = typed_parts.parameters.iter().map(ToString::to_string);
+        let values = typed_parts.settings.iter().map(|(name, value)| format!("{name}={value}"));
+        let parts: Vec<String> = formulas.chain(names).chain(values).collect();
+        let text = format!("{}({})", entry.name, parts.join(", "));
+        Ok(Some(Self { name: typed.trim().to_string(), text, kind }))
+    }
+
+    /// The strategy of which `text` was written, called `name`.
+    ///
+    /// # Errors
+    /// If the text is not one.
+    pub fn read(name: &str, text: &str) -> Result<Self> {
+        let found = match Self::parse(text, &super::named)? {
+            Some(strategy) => strategy,
+            None => super::named(text)?.into(),
+        };
+        Ok(Self { name: name.to_string(), ..found })
+    }
+
+    /// A formula that does not move, called by its text.
+    pub fn fixed(formula: Formula) -> Self {
+        Self { name: formula.to_string(), text: formula.to_string(), kind: Kind::Fixed(formula) }
     }
 
     /// The loss without its movement: the sum of the terms, or the loss where its parameters start.
@@ -309,7 +333,8 @@ mod tests {
     #[test]
     fn every_strategy_has_an_example_that_is_read() {
         for entry in &ENTRIES {
-            assert!(parse(entry.example).unwrap().is_some(), "{}", entry.example);
+            let strategy = parse(entry.example).unwrap().unwrap();
+            assert_eq!(Strategy::read(entry.example, &strategy.text).unwrap(), strategy, "{}", strategy.text);
         }
         let Kind::Greedy { greedy, score, .. } =
             parse("greedy(focal(gamma=3), gamma, delta=0.5, score=dice)").unwrap().unwrap().kind

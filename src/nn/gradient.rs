@@ -2,11 +2,12 @@
 //!
 //! Guards the invariant that clipping keeps the direction: all parameters are scaled by one factor, as nnU-Net does it
 //! (Isensee et al. 2021, limit 12; Pascanu et al. 2013). The tensor library clips each tensor on its own, which turns the
-//! direction. Does not judge a gradient that is not finite: the caller sees it in the length.
+//! direction. Does not judge a gradient that is not finite: the caller sees it in the length. As a vector of numbers,
+//! gradients can be added and scaled by whoever makes one of several.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use super::{UNet3d, floats};
 
@@ -28,6 +29,53 @@ pub fn clip_global_norm(network: &UNet3d, gradients: &mut GradientsParams, limit
         network.visit(&mut Scale { gradients, factor: limit / length });
     }
     length
+}
+
+/// The gradients of all parameters one behind the other; zeros where a parameter has none.
+pub fn flatten(network: &UNet3d, gradients: &GradientsParams) -> Vec<f32> {
+    let mut flat = Flat { gradients, values: Vec::new() };
+    network.visit(&mut flat);
+    flat.values
+}
+
+/// The gradients of which `values` is the vector, see [`flatten`].
+///
+/// # Panics
+/// If the vector is not as long as the parameters.
+pub fn unflatten(network: &UNet3d, values: &[f32]) -> GradientsParams {
+    let mut cut = Cut { values, gradients: GradientsParams::new() };
+    network.visit(&mut cut);
+    assert!(cut.values.is_empty(), "{} values too many for the parameters", cut.values.len());
+    cut.gradients
+}
+
+struct Flat<'a> {
+    gradients: &'a GradientsParams,
+    values: Vec<f32>,
+}
+
+impl ModuleVisitor for Flat<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        match self.gradients.get::<D>(param.id) {
+            Some(gradient) => self.values.extend(floats(gradient)),
+            None => self.values.resize(self.values.len() + param.shape().num_elements(), 0.0),
+        }
+    }
+}
+
+struct Cut<'a> {
+    values: &'a [f32],
+    gradients: GradientsParams,
+}
+
+impl ModuleVisitor for Cut<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let shape = param.shape();
+        let (own, rest) = self.values.split_at(shape.num_elements());
+        self.values = rest;
+        let gradient = Tensor::<D>::from_data(TensorData::new(own.to_vec(), shape), &super::device());
+        self.gradients.register(param.id, gradient);
+    }
 }
 
 struct Length<'a> {
@@ -58,8 +106,6 @@ impl ModuleVisitor for Scale<'_> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::TensorData;
-
     use super::*;
     use crate::nn::{UNet3dConfig, device};
     use crate::rng::{Purpose, stream};
@@ -77,16 +123,7 @@ mod tests {
     }
 
     fn vector(network: &UNet3d, gradients: &GradientsParams) -> Vec<f64> {
-        struct Collect<'a>(&'a GradientsParams, Vec<f64>);
-        impl ModuleVisitor for Collect<'_> {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                let gradient = self.0.get::<D>(param.id).map(floats).unwrap_or_default();
-                self.1.extend(gradient.into_iter().map(f64::from));
-            }
-        }
-        let mut collect = Collect(gradients, Vec::new());
-        network.visit(&mut collect);
-        collect.1
+        flatten(network, gradients).into_iter().map(f64::from).collect()
     }
 
     fn norm(vector: &[f64]) -> f64 {
@@ -105,6 +142,13 @@ mod tests {
         for (before, after) in before.iter().zip(&after) {
             assert!((after - before / 3.0).abs() <= 1e-6 * length, "{before} became {after}");
         }
+    }
+
+    #[test]
+    fn a_gradient_survives_being_a_vector() {
+        let (network, gradients) = network_and_gradients(1.0);
+        let flat = flatten(&network, &gradients);
+        assert_eq!(flatten(&network, &unflatten(&network, &flat)), flat);
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod weights;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-pub use gradient::clip_global_norm;
+pub use gradient::{clip_global_norm, flatten, unflatten};
 pub use kernels::KernelPath;
 pub use unet3d::{UNet3d, UNet3dConfig};
 pub use weights::{Weights, decode, encode};

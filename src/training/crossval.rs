@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::infer::{Prediction, Window};
-use super::{Job, Outcome as Training, Recipe, train, workers};
+use super::{Job, Outcome as Training, Recipe, Step, train, workers};
 use crate::data::Case;
 use crate::data::folds::Fold;
 use crate::fault::Result;
-use crate::losses::Loss;
+use crate::losses::strategy::Strategy;
 use crate::metrics::{CaseMetrics, evaluate};
 use crate::nn::{self, UNet3d, UNet3dConfig};
 use crate::rng::{Purpose, stream};
@@ -19,7 +19,7 @@ use crate::rng::{Purpose, stream};
 /// What is compared.
 pub struct Study<'a> {
     /// The losses.
-    pub losses: &'a [Loss],
+    pub losses: &'a [Strategy],
     /// All cases.
     pub cases: &'a [Arc<Case>],
     /// Places in `cases`.
@@ -55,8 +55,8 @@ pub enum CellOutcome {
         network: Box<UNet3d>,
         /// For each test case, in order of the fold, and each class.
         metrics: Vec<Vec<CaseMetrics>>,
-        /// The loss of every step.
-        curve: Vec<f64>,
+        /// Every step.
+        curve: Vec<Step>,
     },
     /// Loss or gradient ceased to be finite.
     Diverged {
@@ -97,14 +97,14 @@ impl Study<'_> {
         let fresh = self.network.init(weights, &nn::device().autodiff());
         let job = Job {
             cases: &cases,
-            loss: &self.losses[cell.loss].formula,
+            loss: &self.losses[cell.loss],
             recipe: self.recipe,
             seed: self.seed,
             sequence: cell.fold as u64,
         };
         let mut curve = Vec::with_capacity(self.recipe.steps);
-        let outcome = train(fresh, &job, &mut |_, loss| {
-            curve.push(loss);
+        let outcome = train(fresh, &job, &mut |done| {
+            curve.push(done.clone());
             step();
             !self.stop.load(Ordering::SeqCst)
         });

@@ -5,11 +5,13 @@
 //! batches of a step come from an address, so every loss of a comparison sees the same patches in the same order.
 
 pub mod crossval;
+mod greedy;
 pub mod infer;
+pub mod objective;
 pub mod proxy;
 mod recipe;
 mod trainer;
 pub mod workers;
 
 pub use recipe::Recipe;
-pub use trainer::{Job, Outcome, Phase, train, train_in_phases};
+pub use trainer::{Job, Outcome, Phase, Step, Watch, train, train_in_phases};

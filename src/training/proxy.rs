@@ -21,6 +21,7 @@ use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::formula::fingerprint;
 use crate::losses::catalog;
+use crate::losses::strategy::Strategy;
 use crate::metrics::{Metric, evaluate};
 use crate::nn::{self, UNet3d, UNet3dConfig, Weights};
 use crate::rng::{Purpose, stream};
@@ -131,7 +132,7 @@ impl<'a> Proxy<'a> {
             return Ok(Weights::of(&network));
         }
         let recipe = self.long_recipe();
-        let loss = control_loss();
+        let loss = Strategy::fixed(control_loss());
         let job = Job { cases: &self.train, loss: &loss, recipe: &recipe, seed: self.seed, sequence: WARM_SEQUENCE };
         let network = fresh.network(&nn::device().autodiff())?;
         let mut outcome = None;
@@ -139,7 +140,7 @@ impl<'a> Proxy<'a> {
             1,
             self.threads,
             self.stop,
-            |_| train(network.clone(), &job, &mut |step, loss| watch(step, loss)),
+            |_| train(network.clone(), &job, &mut |step| watch(step.number, step.loss)),
             &mut |_, result| {
                 outcome = Some(result);
                 true
@@ -171,8 +172,9 @@ impl<'a> Proxy<'a> {
     /// Trains a loss from some weights and judges the network; `None` if the work was stopped.
     fn train_from(&self, weights: &Weights, recipe: &Recipe, sequence: u64, loss: &Formula) -> Result<Option<Outcome>> {
         let network = weights.network(&nn::device().autodiff())?;
+        let loss = &Strategy::fixed(loss.clone());
         let job = Job { cases: &self.train, loss, recipe, seed: self.seed, sequence };
-        Ok(match train(network, &job, &mut |_, _| !self.stop.load(Ordering::SeqCst)) {
+        Ok(match train(network, &job, &mut |_| !self.stop.load(Ordering::SeqCst)) {
             Training::Stopped => None,
             Training::Diverged { step } => Some(Outcome::Diverged { step }),
             Training::Finished(network) => Some(Outcome::Trained(self.score(&network)?)),

@@ -10,13 +10,12 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Tensor, TensorData};
 
 use super::Recipe;
+use super::greedy::Trials;
+use super::objective::Objective;
 use crate::data::Case;
-use crate::data::patches::with_background;
-use crate::formula::Formula;
-use crate::formula::eval::{Activation, Inputs, gradient};
-use crate::formula::fingerprint::{answers, probes, scale};
-use crate::formula::plan::Plan;
-use crate::losses::catalog;
+use crate::data::patches::{Batch, with_background};
+use crate::formula::eval::{Activation, Inputs};
+use crate::losses::strategy::{Judgement, Strategy};
 use crate::nn::{self, UNet3d, floats};
 use crate::rng::{Purpose, stream};
 
@@ -26,7 +25,7 @@ pub struct Job<'a> {
     /// Training cases.
     pub cases: &'a [Arc<Case>],
     /// What is minimised.
-    pub loss: &'a Formula,
+    pub loss: &'a Strategy,
     /// How.
     pub recipe: &'a Recipe,
     /// Seed of patches and augmentation.
@@ -49,6 +48,21 @@ pub enum Outcome {
     Stopped,
 }
 
+/// A finished step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Its number, from 0.
+    pub number: usize,
+    /// The loss of its batch.
+    pub loss: f64,
+    /// Where the weights or parameters of the loss stood; empty where nothing moves. What they are,
+    /// [`names`](super::objective::names) tells.
+    pub moving: Vec<f64>,
+}
+
+/// Who is told every finished step and says whether to go on.
+pub type Watch<'a> = &'a mut dyn FnMut(&Step) -> bool;
+
 /// A part of a step, in the order in which they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -69,41 +83,35 @@ pub enum Phase {
 const EPSILON: f32 = 1e-8;
 
 /// Largest norm of the gradient over all parameters together, nnU-Net's. With the factor below it bounds outliers only.
-const CLIP: f64 = 12.0;
+pub(super) const CLIP: f64 = 12.0;
 
-/// Trains a network. `watch` is told every finished step with its loss and says whether to go on.
-pub fn train(network: UNet3d, job: &Job<'_>, watch: &mut dyn FnMut(usize, f64) -> bool) -> Outcome {
+/// Trains a network.
+pub fn train(network: UNet3d, job: &Job<'_>, watch: Watch<'_>) -> Outcome {
     train_in_phases(network, job, &mut |_| {}, watch)
 }
 
 /// As [`train`]; `mark` is told the end of every part of a step, so that somebody with a clock can say where time goes.
-pub fn train_in_phases(
-    mut network: UNet3d,
-    job: &Job<'_>,
-    mark: &mut dyn FnMut(Phase),
-    watch: &mut dyn FnMut(usize, f64) -> bool,
-) -> Outcome {
+pub fn train_in_phases(mut network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(Phase), watch: Watch<'_>) -> Outcome {
     let Job { recipe, .. } = job;
     let device = nn::device().autodiff();
-    let plan = Plan::new(job.loss);
-    let factor = gradient_factor(&plan);
+    let mut objective = Objective::new(job.loss);
     let mut optimizer = AdamConfig::new().with_epsilon(EPSILON).init();
     for step in 0..recipe.steps {
-        let batch = recipe.patches.batch(
+        let mut batch = recipe.patches.batch(
             job.cases,
             &recipe.augment,
             &mut stream(job.seed, Purpose::Batch, job.sequence, step as u64),
         );
         mark(Phase::Batch);
-        let image = Tensor::<5>::from_data(TensorData::new(batch.image, batch.shape), &device);
-        let logits = network.forward(image);
+        let image = std::mem::take(&mut batch.image);
+        let image = Tensor::<5>::from_data(TensorData::new(image, batch.shape), &device);
+        let logits = network.forward(image.clone());
 
         let output_shape = logits.dims();
         let [samples, channels, depth, height, width] = output_shape;
         // One output more than classes is that of the background: the outputs of a softmax.
         let softmax = channels > batch.classes;
-        let target =
-            if softmax { with_background(&batch.target, batch.classes, depth * height * width) } else { batch.target };
+        let target = targets(&batch, softmax);
         let outputs = floats(logits.clone());
         mark(Phase::Forward);
         let mut slopes = vec![0f32; outputs.len()];
@@ -115,12 +123,24 @@ pub fn train_in_phases(
             background: softmax,
             ..Inputs::new(samples, channels, &outputs, &target)
         };
-        let loss = gradient(&plan, &inputs, &mut slopes);
-        if !loss.is_finite() || slopes.iter().any(|slope| !slope.is_finite()) {
-            return Outcome::Diverged { step };
+        if let Some(adaptation) = objective.due(step) {
+            let held_out = (adaptation.score == Judgement::HeldOut).then(|| {
+                let other = recipe.patches.batch(
+                    job.cases,
+                    &recipe.augment,
+                    &mut stream(job.seed, Purpose::Trial, job.sequence, step as u64),
+                );
+                let target = targets(&other, softmax);
+                (Tensor::<5>::from_data(TensorData::new(other.image, other.shape), &nn::device()), target)
+            });
+            let (network, optimizer, image) = (&network, &optimizer, &image);
+            let trials = Trials { network, optimizer, rate: recipe.rate(step), image, inputs: &inputs, held_out };
+            let scores = trials.scores(&objective, adaptation);
+            objective.choose(&scores);
         }
-        for slope in &mut slopes {
-            *slope *= factor;
+        let reading = objective.gradient(&inputs, &mut slopes);
+        if !reading.loss.is_finite() || slopes.iter().any(|slope| !slope.is_finite()) {
+            return Outcome::Diverged { step };
         }
         mark(Phase::Loss);
 
@@ -133,20 +153,15 @@ pub fn train_in_phases(
         }
         network = optimizer.step(recipe.rate(step), network, gradients);
         mark(Phase::Optimizer);
-        if !watch(step, loss) {
+        if !watch(&Step { number: step, loss: reading.loss, moving: reading.moving }) {
             return Outcome::Stopped;
         }
     }
     Outcome::Finished(Box::new(network))
 }
 
-/// The factor that gives a loss the gradient of Dice + CE, in root mean square over all probes together: losses compete
-/// on the shape of their gradient, not on a learning rate in disguise. 1 for Dice + CE itself.
-fn gradient_factor(plan: &Plan) -> f32 {
-    let probes = probes();
-    let size = |plan: &Plan| scale(&answers(plan, &probes));
-    let reference = catalog::find("dice_ce").map_or(1.0, |entry| size(&Plan::new(&entry.formula())));
-    let factor = reference / size(plan);
-    // A formula without gradient on the probes is no loss, but a person may insist on training with it.
-    if factor.is_finite() { factor as f32 } else { 1.0 }
+/// Membership in each output's class.
+fn targets(batch: &Batch, softmax: bool) -> Vec<f32> {
+    let [_, _, depth, height, width] = batch.shape;
+    if softmax { with_background(&batch.target, batch.classes, depth * height * width) } else { batch.target.clone() }
 }

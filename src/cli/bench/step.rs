@@ -20,6 +20,7 @@ use crate::fault::{Fault, Result};
 use crate::formula::eval::{Inputs, gradient};
 use crate::formula::plan::Plan;
 use crate::losses::named;
+use crate::losses::strategy::Strategy;
 use crate::nn::{self, UNet3dConfig};
 use crate::rng::{Purpose, stream};
 use crate::training::{Job, Outcome, Phase, Recipe, train_in_phases};
@@ -99,16 +100,15 @@ fn parts(config: UNet3dConfig, recipe: &Recipe, seed: u64, term: &Term) -> Resul
     let shape = std::array::from_fn(|axis| Phantom::default().shape[axis].max(recipe.patches.patch[axis]));
     let cases = Phantom { cases: 2, shape, seed }.dataset(&Preprocess::default())?.cases;
     let network = config.init(&mut stream(seed, Purpose::Weights, 0, 0), &nn::device().autodiff());
-    let loss = named(LOSS)?.formula;
+    let loss = Strategy::from(named(LOSS)?);
     let job = Job { cases: &cases, loss: &loss, recipe, seed, sequence: 0 };
     let bar = term.bar(recipe.steps as u64, "steps");
     let mut parts: [Durations; PARTS.len()] = Default::default();
     let mut stopwatch = Stopwatch::start();
-    let outcome =
-        train_in_phases(network, &job, &mut |phase| parts[phase as usize].push(stopwatch.lap()), &mut |_, _| {
-            bar.inc(1);
-            !STOP.load(Ordering::SeqCst)
-        });
+    let outcome = train_in_phases(network, &job, &mut |phase| parts[phase as usize].push(stopwatch.lap()), &mut |_| {
+        bar.inc(1);
+        !STOP.load(Ordering::SeqCst)
+    });
     bar.finish_and_clear();
     match outcome {
         Outcome::Finished(_) => Ok(parts),

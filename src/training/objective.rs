@@ -1,0 +1,131 @@
+//! What a network is trained to minimise, step by step: from its outputs to the loss and dL/dlogit.
+//!
+//! A fixed loss is a formula; the weights of a [strategy](crate::losses::strategy) move from step to step, its parameters
+//! by [greedy trials](super::greedy). Formulas need no automatic differentiation, so neither does what is made of them.
+
+use crate::formula::Formula;
+use crate::formula::eval::{Inputs, gradient};
+use crate::formula::fingerprint::{answers, probes, scale};
+use crate::formula::plan::Plan;
+use crate::losses::catalog;
+use crate::losses::greedy::Greedy;
+use crate::losses::strategy::{Judgement, Kind, Strategy};
+use crate::losses::weighting::Weighting;
+
+/// A strategy that is being carried out.
+pub(super) struct Objective {
+    /// One plan a term; a loss without weights is one term.
+    terms: Vec<Plan>,
+    /// Gives the loss the gradient of Dice + CE.
+    factor: f64,
+    movement: Movement,
+}
+
+enum Movement {
+    Still,
+    Weights(Weighting),
+    Parameters(Adaptation),
+}
+
+/// Parameters that move by trials.
+pub(super) struct Adaptation {
+    loss: Formula,
+    pub(super) greedy: Greedy,
+    pub(super) score: Judgement,
+}
+
+/// The loss of one step, and where what moves stands: weights or parameters, in the order of [`names`].
+pub(super) struct Reading {
+    pub(super) loss: f64,
+    pub(super) moving: Vec<f64>,
+}
+
+impl Objective {
+    pub(super) fn new(strategy: &Strategy) -> Self {
+        let factor = gradient_factor(&Plan::new(&strategy.formula()));
+        let (terms, movement) = match &strategy.kind {
+            Kind::Fixed(formula) => (vec![Plan::new(formula)], Movement::Still),
+            Kind::Weighted { terms, weighting } => {
+                (terms.iter().map(Plan::new).collect(), Movement::Weights(weighting.clone()))
+            }
+            Kind::Greedy { loss, greedy, score } => {
+                let adaptation = Adaptation { loss: loss.clone(), greedy: greedy.clone(), score: *score };
+                (vec![Plan::new(loss)], Movement::Parameters(adaptation))
+            }
+        };
+        Self { terms, factor, movement }
+    }
+
+    /// The loss; dL/dlogit is written to `slopes`, in the size of that of Dice + CE. Weights move one step.
+    pub(super) fn gradient(&mut self, inputs: &Inputs<'_, f32>, slopes: &mut [f32]) -> Reading {
+        let reading = match &mut self.movement {
+            Movement::Weights(weighting) => {
+                let mut all = vec![vec![0f32; slopes.len()]; self.terms.len()];
+                let losses: Vec<f64> =
+                    self.terms.iter().zip(&mut all).map(|(term, slopes)| gradient(term, inputs, slopes)).collect();
+                let weights = weighting.step(&losses, inputs.progress);
+                for (place, slope) in slopes.iter_mut().enumerate() {
+                    let sum: f64 = weights.iter().zip(&all).map(|(weight, term)| weight * f64::from(term[place])).sum();
+                    *slope = sum as f32;
+                }
+                Reading { loss: weights.iter().zip(&losses).map(|(weight, loss)| weight * loss).sum(), moving: weights }
+            }
+            Movement::Still => Reading { loss: gradient(&self.terms[0], inputs, slopes), moving: Vec::new() },
+            Movement::Parameters(adaptation) => Reading {
+                loss: gradient(&self.terms[0], inputs, slopes),
+                moving: adaptation.greedy.parameters.iter().map(|parameter| parameter.value).collect(),
+            },
+        };
+        let factor = self.factor as f32;
+        slopes.iter_mut().for_each(|slope| *slope *= factor);
+        reading
+    }
+
+    /// The adaptation, if parameters are to move at this step.
+    pub(super) fn due(&self, step: usize) -> Option<&Adaptation> {
+        match &self.movement {
+            Movement::Parameters(adaptation) if step.is_multiple_of(adaptation.greedy.every) => Some(adaptation),
+            _ => None,
+        }
+    }
+
+    /// Moves the parameters to the candidate of the least score.
+    pub(super) fn choose(&mut self, scores: &[f64]) {
+        if let Movement::Parameters(adaptation) = &mut self.movement {
+            adaptation.greedy.choose(scores);
+            self.terms = vec![Plan::new(&adaptation.greedy.current(&adaptation.loss))];
+        }
+    }
+
+    /// The factor by which every dL/dlogit is multiplied.
+    pub(super) fn factor(&self) -> f64 {
+        self.factor
+    }
+}
+
+impl Adaptation {
+    /// One plan for each candidate, in their order.
+    pub(super) fn plans(&self) -> Vec<Plan> {
+        self.greedy.candidates().iter().map(|values| Plan::new(&self.greedy.at(&self.loss, values))).collect()
+    }
+}
+
+/// What moves, in words: heads of the columns of a trajectory.
+pub fn names(strategy: &Strategy) -> Vec<String> {
+    match &strategy.kind {
+        Kind::Fixed(_) => Vec::new(),
+        Kind::Weighted { terms, .. } => (1..=terms.len()).map(|term| format!("weight_{term}")).collect(),
+        Kind::Greedy { greedy, .. } => greedy.parameters.iter().map(|parameter| parameter.name.clone()).collect(),
+    }
+}
+
+/// The factor that gives a loss the gradient of Dice + CE, in root mean square over all probes together: losses compete
+/// on the shape of their gradient, not on a learning rate in disguise. 1 for Dice + CE itself.
+fn gradient_factor(plan: &Plan) -> f64 {
+    let probes = probes();
+    let size = |plan: &Plan| scale(&answers(plan, &probes));
+    let reference = catalog::find("dice_ce").map_or(1.0, |entry| size(&Plan::new(&entry.formula())));
+    let factor = reference / size(plan);
+    // A formula without gradient on the probes is no loss, but a person may insist on training with it.
+    if factor.is_finite() { factor } else { 1.0 }
+}
