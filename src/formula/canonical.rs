@@ -46,7 +46,7 @@ fn fold_constants(word: WordId, arguments: &[Formula]) -> Formula {
     if let Op::Pointwise(kernel) = &word.word().op {
         let numbers: Vec<f64> = arguments.iter().filter_map(Formula::constant).collect();
         let mut out = [0.0];
-        (kernel.value)(&numbers[..1], &numbers[numbers.len() - 1..], &mut out);
+        (kernel.double.value)(&numbers[..1], &numbers[numbers.len() - 1..], &mut out);
         if out[0].is_finite() {
             return Formula::number(out[0]);
         }

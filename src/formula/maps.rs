@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use super::eval::{Inputs, Sample};
+use super::real::Real;
 use crate::volume::distance::distance;
 use crate::volume::surface::edge;
 use crate::volume::{Grid, Volume};
@@ -42,7 +43,7 @@ pub enum Unit {
 
 impl Map {
     /// The map of every sample and class, `[samples, classes, voxels]`. `p` are the predicted probabilities.
-    pub(super) fn compute<T: Sample>(self, inputs: &Inputs<'_, T>, p: &[f64]) -> Vec<f64> {
+    pub(super) fn compute<T: Sample, R: Real>(self, inputs: &Inputs<'_, T>, p: &[R]) -> Vec<f64> {
         let voxels: usize = inputs.shape.iter().product();
         let mut out = vec![0.0; p.len()];
         out.par_chunks_mut(voxels).enumerate().for_each(|(region, out)| {
@@ -54,7 +55,7 @@ impl Map {
             let range = region * voxels..(region + 1) * voxels;
             let valid = |v: usize| inputs.mask.is_none_or(|mask| mask[sample * voxels + v]);
             let inside: Vec<bool> = match self.of {
-                Side::Prediction => p[range].iter().enumerate().map(|(v, p)| *p > 0.5 && valid(v)).collect(),
+                Side::Prediction => p[range].iter().enumerate().map(|(v, p)| p.wide() > 0.5 && valid(v)).collect(),
                 _ => inputs.targets[range].iter().enumerate().map(|(v, y)| (*y).into() > 0.5 && valid(v)).collect(),
             };
             let inside = Volume { grid: Grid::aligned(inputs.shape, spacing), voxels: inside };

@@ -16,10 +16,13 @@ pub mod canonical;
 pub mod eval;
 pub mod fingerprint;
 pub mod kernel;
+pub mod level;
 pub mod maps;
 mod parse;
 pub mod plan;
 mod print;
+pub mod real;
+pub mod simd;
 pub mod word;
 pub mod words;
 

@@ -4,8 +4,10 @@
 //! word is a new row. p is the predicted probability, y the target in [0, 1], q = 1 - p; both p and q are computed from
 //! the logit, so neither loses digits near its end of the scale.
 
-use super::kernel::{Kernel, leaf, pointwise, power};
+use super::kernel::{Block, Kernel, Kernels, add, leaf, pointwise, power, write};
+use super::level::each_level;
 use super::maps::{Map, Side, Unit};
+use super::real::Real;
 use super::word::{Argument, ClassReduction, Cover, Notation, Op, Reduction, Sides, Word};
 
 /// Smallest denominator: far below any smoothing (1e-5) and any foreground share, far above the smallest number, so
@@ -86,7 +88,7 @@ pub static WORDS: &[Word] = &[
     Word { name: "/",     op: pointwise!(|a, b| a / b.max(TINY), if b > TINY { (1.0 / b, -a / (b * b)) } else { (1.0 / TINY, 0.0) }), arguments: ANY2, cover: Cover::Union, notation: Notation { infix: "{0} / [1]", latex: r"\frac{<0>}{<1>}", level: 2 }, meaning: "quotient; the divisor is at least 1e-12" },
     Word { name: "max",   op: pointwise!(|a, b| a.max(b), if a >= b { (1.0, 0.0) } else { (0.0, 1.0) }), arguments: ANY2, cover: Cover::Union, notation: symbol("max(<0>, <1>)", r"\max\left(<0>,\, <1>\right)"), meaning: "the larger of two" },
     Word { name: "^",     op: Op::Pointwise(power()),                arguments: RAISED, cover: Cover::Union, notation: Notation { infix: "[0]^[1]", latex: "[0]^{<1>}", level: 3 }, meaning: "power; the base is at least 0, for exponents below 1 at least 1e-7" },
-    Word { name: "log1p", op: pointwise!(|a, _b| a.max(0.0).ln_1p(), (if a > 0.0 { 1.0 / (1.0 + a) } else { 0.0 }, 0.0)), arguments: ANY1, cover: Cover::Union, notation: symbol("log(1 + <0>)", r"\log\left(1 + <0>\right)"), meaning: "log(1 + x) for x >= 0" },
+    Word { name: "log1p", op: pointwise!(|a, _b| Real::ln_1p(a.max(0.0)), (if a > 0.0 { 1.0 / (1.0 + a) } else { 0.0 }, 0.0)), arguments: ANY1, cover: Cover::Union, notation: symbol("log(1 + <0>)", r"\log\left(1 + <0>\right)"), meaning: "log(1 + x) for x >= 0" },
 
     // E / (A + E): with A the overlap and E the mistakes, the family of Dice, IoU and Tversky.
     Word {
@@ -101,7 +103,7 @@ pub static WORDS: &[Word] = &[
     },
     Word {
         name: "neg_log_ratio",
-        op: pointwise!(|a, e| ((a.max(0.0) + e.max(0.0) + TINY) / (a.max(0.0) + TINY)).ln(), {
+        op: pointwise!(|a, e| Real::ln((a.max(0.0) + e.max(0.0) + TINY) / (a.max(0.0) + TINY)), {
             let whole = a.max(0.0) + e.max(0.0) + TINY;
             (if a > 0.0 { 1.0 / whole - 1.0 / (a + TINY) } else { 0.0 }, if e > 0.0 { 1.0 / whole } else { 0.0 })
         }),

@@ -12,8 +12,9 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::objective::{Adaptation, Objective};
 use super::trainer::CLIP;
-use crate::formula::eval::{Activation, Inputs, gradient, value};
+use crate::formula::eval::{Activation, Inputs};
 use crate::formula::plan::Plan;
+use crate::formula::simd::Program;
 use crate::nn::{self, UNet3d, floats};
 
 /// Where the training stands when trials begin.
@@ -35,7 +36,7 @@ impl Trials<'_> {
     /// The score of every candidate, in their order; not a number where a trial has no finite gradient.
     pub(super) fn scores(&self, objective: &Objective, adaptation: &Adaptation) -> Vec<f64> {
         let slopes = self.slopes(objective, adaptation);
-        let judge = Plan::new(&adaptation.score.formula());
+        let judge = Program::new(&Plan::new(&adaptation.score.formula()));
         let gradients = match combinations(self.inputs, &slopes) {
             Some(combined) => self.combined(&combined),
             None => slopes.iter().map(|slopes| self.propagated(slopes)).collect(),
@@ -46,13 +47,15 @@ impl Trials<'_> {
     /// dL/dlogit of every candidate.
     fn slopes(&self, objective: &Objective, adaptation: &Adaptation) -> Vec<Vec<f32>> {
         let factor = objective.factor() as f32;
-        let of = |plan: &Plan| {
+        let of = |program: &Program| {
             let mut slopes = vec![0f32; self.inputs.logits.len()];
-            gradient(plan, self.inputs, &mut slopes);
-            slopes.iter_mut().for_each(|slope| *slope *= factor);
+            program.gradient(self.inputs, &mut slopes);
+            for slope in &mut slopes {
+                *slope *= factor;
+            }
             slopes
         };
-        adaptation.plans().iter().map(of).collect()
+        adaptation.programs().iter().map(of).collect()
     }
 
     /// The gradient of the network for some dL/dlogit.
@@ -75,7 +78,7 @@ impl Trials<'_> {
     }
 
     /// How good the network is after one step along a gradient.
-    fn score(&self, gradient: &[f32], judge: &Plan) -> f64 {
+    fn score(&self, gradient: &[f32], judge: &Program) -> f64 {
         if gradient.iter().any(|g| !g.is_finite()) {
             return f64::NAN;
         }
@@ -88,7 +91,7 @@ impl Trials<'_> {
             None => (self.image.clone().inner(), self.inputs.targets),
         };
         let outputs = floats(network.forward(image));
-        value(judge, &Inputs { logits: &outputs, targets, ..*self.inputs })
+        judge.value(&Inputs { logits: &outputs, targets, ..*self.inputs })
     }
 }
 
@@ -112,10 +115,10 @@ fn combinations(inputs: &Inputs<'_, f32>, slopes: &[Vec<f32>]) -> Option<Combine
         |(functions, parts)| {
             let length = whole / parts;
             let mut basis = vec![vec![0f32; whole]; functions * parts];
-            for part in 0..parts {
+            for (part, basis) in basis.chunks_mut(functions).enumerate() {
                 for voxel in part * length..(part + 1) * length {
-                    for (function, slope) in columns(inputs, voxel).into_iter().take(functions).enumerate() {
-                        basis[part * functions + function][voxel] = slope as f32;
+                    for (basis, slope) in basis.iter_mut().zip(columns(inputs, voxel)) {
+                        basis[voxel] = slope as f32;
                     }
                 }
             }
@@ -231,7 +234,7 @@ mod tests {
         };
         let adaptation = objective.due(0).unwrap();
         let slopes = trials.slopes(&objective, adaptation);
-        let judge = Plan::new(&adaptation.score.formula());
+        let judge = Program::new(&Plan::new(&adaptation.score.formula()));
         let plain = slopes.iter().map(|slopes| trials.score(&trials.propagated(slopes), &judge)).collect();
         let passes = combinations(&inputs, &slopes).map(|combined| combined.basis.len());
         (passes, trials.scores(&objective, adaptation), plain)

@@ -4,9 +4,10 @@
 //! by [greedy trials](super::greedy). Formulas need no automatic differentiation, so neither does what is made of them.
 
 use crate::formula::Formula;
-use crate::formula::eval::{Inputs, gradient};
+use crate::formula::eval::Inputs;
 use crate::formula::fingerprint::{answers, probes, scale};
 use crate::formula::plan::Plan;
+use crate::formula::simd::Program;
 use crate::losses::catalog;
 use crate::losses::greedy::Greedy;
 use crate::losses::strategy::{Judgement, Kind, Strategy};
@@ -14,8 +15,8 @@ use crate::losses::weighting::Weighting;
 
 /// A strategy that is being carried out.
 pub(super) struct Objective {
-    /// One plan a term; a loss without weights is one term.
-    terms: Vec<Plan>,
+    /// A loss without weights is one term.
+    terms: Vec<Program>,
     /// Gives the loss the gradient of Dice + CE.
     factor: f64,
     movement: Movement,
@@ -44,13 +45,13 @@ impl Objective {
     pub(super) fn new(strategy: &Strategy) -> Self {
         let factor = gradient_factor(&Plan::new(&strategy.formula()));
         let (terms, movement) = match &strategy.kind {
-            Kind::Fixed(formula) => (vec![Plan::new(formula)], Movement::Still),
+            Kind::Fixed(formula) => (vec![program(formula)], Movement::Still),
             Kind::Weighted { terms, weighting } => {
-                (terms.iter().map(Plan::new).collect(), Movement::Weights(weighting.clone()))
+                (terms.iter().map(program).collect(), Movement::Weights(weighting.clone()))
             }
             Kind::Greedy { loss, greedy, score } => {
                 let adaptation = Adaptation { loss: loss.clone(), greedy: greedy.clone(), score: *score };
-                (vec![Plan::new(loss)], Movement::Parameters(adaptation))
+                (vec![program(loss)], Movement::Parameters(adaptation))
             }
         };
         Self { terms, factor, movement }
@@ -62,7 +63,7 @@ impl Objective {
             Movement::Weights(weighting) => {
                 let mut all = vec![vec![0f32; slopes.len()]; self.terms.len()];
                 let losses: Vec<f64> =
-                    self.terms.iter().zip(&mut all).map(|(term, slopes)| gradient(term, inputs, slopes)).collect();
+                    self.terms.iter().zip(&mut all).map(|(term, slopes)| term.gradient(inputs, slopes)).collect();
                 let weights = weighting.step(&losses, inputs.progress);
                 for (place, slope) in slopes.iter_mut().enumerate() {
                     let sum: f64 = weights.iter().zip(&all).map(|(weight, term)| weight * f64::from(term[place])).sum();
@@ -70,14 +71,16 @@ impl Objective {
                 }
                 Reading { loss: weights.iter().zip(&losses).map(|(weight, loss)| weight * loss).sum(), moving: weights }
             }
-            Movement::Still => Reading { loss: gradient(&self.terms[0], inputs, slopes), moving: Vec::new() },
+            Movement::Still => Reading { loss: self.terms[0].gradient(inputs, slopes), moving: Vec::new() },
             Movement::Parameters(adaptation) => Reading {
-                loss: gradient(&self.terms[0], inputs, slopes),
+                loss: self.terms[0].gradient(inputs, slopes),
                 moving: adaptation.greedy.parameters.iter().map(|parameter| parameter.value).collect(),
             },
         };
         let factor = self.factor as f32;
-        slopes.iter_mut().for_each(|slope| *slope *= factor);
+        for slope in slopes {
+            *slope *= factor;
+        }
         reading
     }
 
@@ -93,7 +96,7 @@ impl Objective {
     pub(super) fn choose(&mut self, scores: &[f64]) {
         if let Movement::Parameters(adaptation) = &mut self.movement {
             adaptation.greedy.choose(scores);
-            self.terms = vec![Plan::new(&adaptation.greedy.current(&adaptation.loss))];
+            self.terms = vec![program(&adaptation.greedy.current(&adaptation.loss))];
         }
     }
 
@@ -104,10 +107,14 @@ impl Objective {
 }
 
 impl Adaptation {
-    /// One plan for each candidate, in their order.
-    pub(super) fn plans(&self) -> Vec<Plan> {
-        self.greedy.candidates().iter().map(|values| Plan::new(&self.greedy.at(&self.loss, values))).collect()
+    /// The loss of each candidate, in their order.
+    pub(super) fn programs(&self) -> Vec<Program> {
+        self.greedy.candidates().iter().map(|values| program(&self.greedy.at(&self.loss, values))).collect()
     }
+}
+
+fn program(formula: &Formula) -> Program {
+    Program::new(&Plan::new(formula))
 }
 
 /// What moves, in words: heads of the columns of a trajectory.

@@ -17,8 +17,9 @@ use super::stopwatch::{Durations, Stopwatch, measure};
 use super::{Repeats, Report, stopped};
 use crate::data::{PatchSampler, Phantom, Preprocess};
 use crate::fault::{Fault, Result};
-use crate::formula::eval::{Inputs, gradient};
+use crate::formula::eval::Inputs;
 use crate::formula::plan::Plan;
+use crate::formula::simd::Program;
 use crate::losses::named;
 use crate::losses::strategy::Strategy;
 use crate::nn::{self, UNet3dConfig};
@@ -119,14 +120,14 @@ fn parts(config: UNet3dConfig, recipe: &Recipe, seed: u64, term: &Term) -> Resul
 
 /// Value and gradient of the loss for the voxels of a batch: what a candidate costs before any network is asked.
 fn formula(batch: usize, size: [usize; 3], repeats: Repeats, seed: u64, term: &Term) -> Result<Durations> {
-    let plan = Plan::new(&named(LOSS)?.formula);
+    let program = Program::new(&Plan::new(&named(LOSS)?.formula));
     let mut rng = stream(seed, Purpose::Probe, 0, 0);
     let voxels = batch * size.iter().product::<usize>();
     let logits: Vec<f32> = (0..voxels).map(|_| rng.sample::<f32, _>(StandardNormal)).collect();
     let targets: Vec<f32> = (0..voxels).map(|_| f32::from(u8::from(rng.random::<f32>() < 0.1))).collect();
     let inputs = Inputs { shape: size, ..Inputs::new(batch, 1, &logits, &targets) };
     let mut slopes = vec![0.0; voxels];
-    Ok(measure(repeats, term, || gradient(&plan, &inputs, &mut slopes))?.0)
+    Ok(measure(repeats, term, || program.gradient(&inputs, &mut slopes))?.0)
 }
 
 /// Most memory that this process has held, in MiB; only Linux tells.

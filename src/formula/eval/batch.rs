@@ -3,11 +3,14 @@
 
 use super::blocks::Chunk;
 use super::inputs::{Activation, CHUNK, Inputs, Leaves, Sample};
+use crate::formula::level::Level;
 use crate::formula::plan::Plan;
+use crate::formula::real::Real;
 use crate::formula::word::ClassReduction;
 
 /// What stays the same while a formula is evaluated.
-pub(super) struct Batch<'a> {
+pub(super) struct Batch<'a, R> {
+    pub(super) level: Level,
     pub(super) classes: usize,
     pub(super) progress: f64,
     pub(super) activation: Activation,
@@ -20,11 +23,11 @@ pub(super) struct Batch<'a> {
     /// Samples times classes.
     pub(super) regions: usize,
     pub(super) chunks: Vec<Chunk>,
-    pub(super) leaves: Leaves,
+    pub(super) leaves: Leaves<R>,
 }
 
-impl<'a> Batch<'a> {
-    pub(super) fn new<T: Sample>(plan: &Plan, inputs: &Inputs<'a, T>) -> Self {
+impl<'a, R: Real> Batch<'a, R> {
+    pub(super) fn new<T: Sample>(plan: &Plan, inputs: &Inputs<'a, T>, level: Level) -> Self {
         let regions = inputs.samples * inputs.classes;
         let voxels = inputs.voxels();
         assert_eq!(inputs.logits.len(), inputs.targets.len(), "logits and targets differ in size");
@@ -53,13 +56,19 @@ impl<'a> Batch<'a> {
             counts: (0..inputs.samples).map(valid).collect(),
             regions,
             chunks,
-            leaves: Leaves::new(plan, inputs),
+            leaves: Leaves::new(plan, inputs, level),
+            level,
         }
     }
 
     /// The classes that count: with a background class, `included` says whether it is one of them.
     pub(super) fn counted(&self, included: f64) -> std::ops::Range<usize> {
         usize::from(self.background && included == 0.0 && self.classes > 1)..self.classes
+    }
+
+    /// Whether some voxels may not count.
+    pub(super) fn is_masked(&self) -> bool {
+        self.mask.is_some()
     }
 
     /// Whether a voxel, counted over all regions, counts.
@@ -85,10 +94,10 @@ impl<'a> Batch<'a> {
     }
 
     /// Sum over the voxels that count of a block that begins at `start`.
-    pub(super) fn sum(&self, values: &[f64], start: usize) -> f64 {
+    pub(super) fn sum(&self, values: &[R], start: usize) -> f64 {
         match self.mask {
-            None => values.iter().sum(),
-            Some(_) => values.iter().enumerate().filter(|(i, _)| self.is_valid(start + i)).map(|(_, v)| v).sum(),
+            None => R::sum(self.level, values),
+            Some(_) => values.iter().enumerate().filter(|(i, _)| self.is_valid(start + i)).map(|(_, v)| v.wide()).sum(),
         }
     }
 

@@ -1,6 +1,10 @@
 //! The units of the evaluator's work: chunks of voxels for threads, blocks of voxels for the cache, and the choice of the
 //! largest values.
 
+use rayon::prelude::*;
+
+use crate::formula::real::Real;
+
 /// Voxels per block: all values and adjoints of a 30-word formula stay in the second-level cache.
 pub(super) const BLOCK: usize = 256;
 
@@ -35,27 +39,40 @@ pub(super) fn largest(values: &[f64], percent: f64, counts: impl Fn(usize) -> bo
 }
 
 /// Values and adjoints of all steps for one block of voxels.
-pub(super) struct Blocks {
-    pub(super) values: Vec<f64>,
-    pub(super) adjoints: Vec<f64>,
+pub(super) struct Blocks<R> {
+    pub(super) values: Vec<R>,
+    pub(super) adjoints: Vec<R>,
 }
 
-impl Blocks {
+impl<R: Real> Blocks<R> {
     pub(super) fn new(steps: usize) -> Self {
-        Self { values: vec![0.0; steps * BLOCK], adjoints: vec![0.0; steps * BLOCK] }
+        Self { values: vec![R::ZERO; steps * BLOCK], adjoints: vec![R::ZERO; steps * BLOCK] }
     }
 
-    pub(super) fn value(&self, step: usize, length: usize) -> &[f64] {
+    pub(super) fn value(&self, step: usize, length: usize) -> &[R] {
         &self.values[step * BLOCK..][..length]
     }
 
-    pub(super) fn adjoint(&mut self, step: usize, length: usize) -> &mut [f64] {
+    pub(super) fn adjoint(&mut self, step: usize, length: usize) -> &mut [R] {
         &mut self.adjoints[step * BLOCK..][..length]
     }
 
     pub(super) fn clear(&mut self, pass: &[usize]) {
         for s in pass {
-            self.adjoints[s * BLOCK..][..BLOCK].fill(0.0);
+            self.adjoints[s * BLOCK..][..BLOCK].fill(R::ZERO);
         }
     }
+}
+
+/// The blocks of two different steps.
+pub(super) fn both<R>(blocks: &mut [R], one: usize, other: usize, length: usize) -> [&mut [R]; 2] {
+    let (before, after) = blocks.split_at_mut(one.max(other) * BLOCK);
+    let (first, second) = (&mut before[one.min(other) * BLOCK..][..length], &mut after[..length]);
+    if one < other { [first, second] } else { [second, first] }
+}
+
+/// Does all of the work and returns the results in its order; alone on the calling thread if there is one piece only,
+/// because waking another thread takes longer than that.
+pub(super) fn in_parallel<T: Send, U: Send>(work: Vec<T>, f: impl Fn(T) -> U + Send + Sync) -> Vec<U> {
+    if work.len() == 1 { work.into_iter().map(f).collect() } else { work.into_par_iter().map(f).collect() }
 }

@@ -1,12 +1,14 @@
 //! What a loss is computed from: logits, targets, progress, geometry; and what every formula may ask of a voxel, computed
 //! once for all passes.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::blocks::in_parallel;
 use crate::formula::kernel::Block;
+use crate::formula::level::Level;
 use crate::formula::maps::Map;
 use crate::formula::plan::Plan;
+use crate::formula::real::Real;
 use crate::formula::word::Op;
 
 /// Voxels per unit of parallel work.
@@ -94,17 +96,20 @@ impl<'a, T> Inputs<'a, T> {
 }
 
 /// Columns of all voxels of a batch; the logarithms are empty if the plan needs none.
-pub(super) struct Leaves {
-    p: Vec<f64>,
-    q: Vec<f64>,
-    y: Vec<f64>,
-    neg_log_p: Vec<f64>,
-    neg_log_q: Vec<f64>,
-    maps: Vec<(Map, Vec<f64>)>,
+pub(super) struct Leaves<R> {
+    p: Vec<R>,
+    q: Vec<R>,
+    y: Vec<R>,
+    neg_log_p: Vec<R>,
+    neg_log_q: Vec<R>,
+    maps: Vec<(Map, Vec<R>)>,
 }
 
-impl Leaves {
-    pub(super) fn new<T: Sample>(plan: &Plan, inputs: &Inputs<'_, T>) -> Self {
+/// Voxels that are brought from their storage type to that of the evaluator at a time.
+const RUN: usize = 1024;
+
+impl<R: Real> Leaves<R> {
+    pub(super) fn new<T: Sample>(plan: &Plan, inputs: &Inputs<'_, T>, level: Level) -> Self {
         // The logarithms cost more than the rest, and most region losses need none.
         let logs = plan
             .steps
@@ -113,41 +118,45 @@ impl Leaves {
         let n = inputs.logits.len();
         let rest = if logs { n } else { 0 };
         let mut leaves = Self {
-            p: vec![0.0; n],
-            q: vec![0.0; n],
-            y: inputs.targets.iter().map(|y| (*y).into()).collect(),
-            neg_log_p: vec![0.0; rest],
-            neg_log_q: vec![0.0; rest],
+            p: vec![R::ZERO; n],
+            q: vec![R::ZERO; n],
+            y: inputs.targets.iter().map(|y| R::of((*y).into())).collect(),
+            neg_log_p: vec![R::ZERO; rest],
+            neg_log_q: vec![R::ZERO; rest],
             maps: Vec::new(),
         };
         match inputs.activation {
-            Activation::Sigmoid => leaves.sigmoid(inputs),
+            Activation::Sigmoid => leaves.sigmoid(inputs, level),
             Activation::Softmax => leaves.softmax(inputs),
         }
         for step in &plan.steps {
             if let Op::Map(map) = step.word.word().op {
-                leaves.maps.push((map, map.compute(inputs, &leaves.p)));
+                let values = map.compute(inputs, &leaves.p).into_iter().map(R::of).collect();
+                leaves.maps.push((map, values));
             }
         }
         leaves
     }
 
-    fn sigmoid<T: Sample>(&mut self, inputs: &Inputs<'_, T>) {
-        let outputs = self.p.par_chunks_mut(CHUNK).zip(self.q.par_chunks_mut(CHUNK));
-        outputs.zip(inputs.logits.par_chunks(CHUNK)).for_each(|((p, q), logits)| {
-            for ((p, q), z) in p.iter_mut().zip(q).zip(logits) {
-                let z: f64 = (*z).into();
-                let small = (-z.abs()).exp();
-                let (near, far) = (1.0 / (1.0 + small), small / (1.0 + small));
-                (*p, *q) = if z >= 0.0 { (near, far) } else { (far, near) };
-            }
-        });
-        let outputs = self.neg_log_p.par_chunks_mut(CHUNK).zip(self.neg_log_q.par_chunks_mut(CHUNK));
-        outputs.zip(inputs.logits.par_chunks(CHUNK)).for_each(|((log_p, log_q), logits)| {
-            for ((log_p, log_q), z) in log_p.iter_mut().zip(log_q).zip(logits) {
-                let z: f64 = (*z).into();
-                let rest = (-z.abs()).exp().ln_1p();
-                (*log_p, *log_q) = ((-z).max(0.0) + rest, z.max(0.0) + rest);
+    fn sigmoid<T: Sample>(&mut self, inputs: &Inputs<'_, T>, level: Level) {
+        let mut logs = self.neg_log_p.chunks_mut(CHUNK).zip(self.neg_log_q.chunks_mut(CHUNK));
+        let columns = self.p.chunks_mut(CHUNK).zip(self.q.chunks_mut(CHUNK)).zip(inputs.logits.chunks(CHUNK));
+        let work: Vec<_> = columns
+            .map(|((p, q), logits)| {
+                let (log_p, log_q) = logs.next().unwrap_or((&mut [], &mut []));
+                (p, q, log_p, log_q, logits)
+            })
+            .collect();
+        in_parallel(work, |(p, q, log_p, log_q, logits)| {
+            let mut z = [R::ZERO; RUN];
+            let mut logs = log_p.chunks_mut(RUN).zip(log_q.chunks_mut(RUN));
+            for ((p, q), logits) in p.chunks_mut(RUN).zip(q.chunks_mut(RUN)).zip(logits.chunks(RUN)) {
+                let z = &mut z[..logits.len()];
+                for (z, logit) in z.iter_mut().zip(logits) {
+                    *z = R::of((*logit).into());
+                }
+                let (log_p, log_q) = logs.next().unwrap_or((&mut [], &mut []));
+                R::sigmoid(level, z, [p, q, log_p, log_q]);
             }
         });
     }
@@ -166,18 +175,18 @@ impl Leaves {
                 for class in 0..classes {
                     let others = z.iter().enumerate().filter(|(other, _)| *other != class).map(|(_, z)| *z);
                     let others = log_sum_exp(others);
-                    self.p[at(class)] = (z[class] - sum).exp();
-                    self.q[at(class)] = (others - sum).exp();
+                    self.p[at(class)] = R::of((z[class] - sum).exp());
+                    self.q[at(class)] = R::of((others - sum).exp());
                     if !self.neg_log_p.is_empty() {
-                        self.neg_log_p[at(class)] = softplus(others - z[class]);
-                        self.neg_log_q[at(class)] = softplus(z[class] - others);
+                        self.neg_log_p[at(class)] = R::of(softplus(others - z[class]));
+                        self.neg_log_q[at(class)] = R::of(softplus(z[class] - others));
                     }
                 }
             }
         }
     }
 
-    pub(super) fn block(&self, start: usize, length: usize) -> Block<'_> {
+    pub(super) fn block(&self, start: usize, length: usize) -> Block<'_, R> {
         let range = start..start + length;
         // Without logarithms any slice will do: no kernel of the plan reads it.
         let (log_p, log_q) =
@@ -192,32 +201,34 @@ impl Leaves {
     }
 
     /// A distance map of the plan.
-    pub(super) fn map(&self, wanted: Map, start: usize, length: usize) -> &[f64] {
+    pub(super) fn map(&self, wanted: Map, start: usize, length: usize) -> &[R] {
         let found = self.maps.iter().find(|(map, _)| *map == wanted);
         &found.expect("every map of the plan is computed").1[start..start + length]
     }
 
     /// Voxels of the target of one sample and class that count.
     pub(super) fn target_volume(&self, start: usize, length: usize, counts: impl Fn(usize) -> bool) -> f64 {
-        self.y[start..start + length].iter().enumerate().filter(|(voxel, _)| counts(*voxel)).map(|(_, y)| y).sum()
+        let counted = self.y[start..start + length].iter().enumerate().filter(|(voxel, _)| counts(*voxel));
+        counted.map(|(_, y)| y.wide()).sum()
     }
 
     /// From dL/dlogit as if every class had a sigmoid of its own to dL/dlogit of a softmax. With h the former,
     /// `dL/dz_k = h_k - sum over the other classes c of h_c p_k / q_c`, in which no large numbers cancel: `q_c` holds `p_k`.
-    pub(super) fn couple(&self, by_logit: &mut [f64], classes: usize, voxels: usize) {
+    pub(super) fn couple(&self, by_logit: &mut [R], classes: usize, voxels: usize) {
         let mut own = vec![0.0; classes];
         for sample in by_logit.chunks_exact_mut(classes * voxels).enumerate() {
             let (sample, slopes) = sample;
             let start = sample * classes * voxels;
             for voxel in 0..voxels {
                 for (class, own) in own.iter_mut().enumerate() {
-                    *own = slopes[class * voxels + voxel];
+                    *own = slopes[class * voxels + voxel].wide();
                 }
                 for class in 0..classes {
-                    let p = self.p[start + class * voxels + voxel];
+                    let p = self.p[start + class * voxels + voxel].wide();
                     let others = (0..classes).filter(|other| *other != class);
-                    let share = |other: usize| p / self.q[start + other * voxels + voxel].max(f64::MIN_POSITIVE);
-                    slopes[class * voxels + voxel] -= others.map(|other| own[other] * share(other)).sum::<f64>();
+                    let share = |other: usize| p / self.q[start + other * voxels + voxel].wide().max(f64::MIN_POSITIVE);
+                    let coupled: f64 = others.map(|other| own[other] * share(other)).sum();
+                    slopes[class * voxels + voxel] = R::of(own[class] - coupled);
                 }
             }
         }

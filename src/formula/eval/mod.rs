@@ -16,7 +16,9 @@ mod voxels;
 use batch::Batch;
 pub use inputs::{Activation, Inputs, Sample};
 
+use super::level::Level;
 use super::plan::{Plan, Step};
+use super::real::Real;
 use super::word::{Op, Rank, Reduction};
 
 /// The loss.
@@ -24,7 +26,7 @@ use super::word::{Op, Rank, Reduction};
 /// # Panics
 /// If the arrays do not have the announced size, or the plan has a value per voxel: both are errors of the caller.
 pub fn value<T: Sample>(plan: &Plan, inputs: &Inputs<'_, T>) -> f64 {
-    let mut machine = Machine::new(plan, inputs);
+    let mut machine = Machine::<f64>::new(plan, inputs, Level::Portable);
     machine.forward();
     machine.loss()
 }
@@ -34,7 +36,7 @@ pub fn value<T: Sample>(plan: &Plan, inputs: &Inputs<'_, T>) -> f64 {
 /// # Panics
 /// As [`value`].
 pub fn values<T: Sample>(plan: &Plan, inputs: &Inputs<'_, T>) -> Vec<f64> {
-    let mut machine = Machine::new(plan, inputs);
+    let mut machine = Machine::<f64>::new(plan, inputs, Level::Portable);
     machine.forward();
     machine.values.pop().unwrap_or_default()
 }
@@ -45,15 +47,20 @@ pub fn values<T: Sample>(plan: &Plan, inputs: &Inputs<'_, T>) -> Vec<f64> {
 /// As [`value`].
 pub fn gradient<T: Sample>(plan: &Plan, inputs: &Inputs<'_, T>, gradient: &mut [T]) -> f64 {
     assert_eq!(gradient.len(), inputs.logits.len(), "gradient and logits differ in size");
-    let mut machine = Machine::new(plan, inputs);
+    let mut machine = Machine::<f64>::new(plan, inputs, Level::Portable);
     machine.forward();
-    machine.backward(gradient);
+    // Adjoints by logit are summed in f64 over the passes and rounded once.
+    let mut by_logit = vec![0.0; gradient.len()];
+    machine.backward(&mut by_logit);
+    for (out, value) in gradient.iter_mut().zip(by_logit) {
+        *out = T::round(value);
+    }
     machine.loss()
 }
 
-struct Machine<'a> {
+pub(super) struct Machine<'a, R> {
     plan: &'a Plan,
-    batch: Batch<'a>,
+    batch: Batch<'a, R>,
     /// `[step][region]`; empty for steps with a value per voxel.
     values: Vec<Vec<f64>>,
     /// dL/dvalue, as `values`.
@@ -62,20 +69,21 @@ struct Machine<'a> {
     kept: Vec<(usize, Vec<bool>)>,
 }
 
-impl<'a> Machine<'a> {
-    fn new<T: Sample>(plan: &'a Plan, inputs: &Inputs<'a, T>) -> Self {
+/// An evaluation in progress. Values per voxel are of type `R`, sums and values per sample always `f64`.
+impl<'a, R: Real> Machine<'a, R> {
+    pub(super) fn new<T: Sample>(plan: &'a Plan, inputs: &Inputs<'a, T>, level: Level) -> Self {
         assert!(plan.steps.last().is_some_and(|root| root.rank != Rank::Voxel), "a loss has no value per voxel");
-        let batch = Batch::new(plan, inputs);
+        let batch = Batch::new(plan, inputs, level);
         let row = |step: &Step| vec![0.0; if step.rank == Rank::Voxel { 0 } else { batch.regions }];
         let values: Vec<Vec<f64>> = plan.steps.iter().map(row).collect();
         Self { plan, batch, adjoints: values.clone(), values, kept: Vec::new() }
     }
 
-    fn loss(&self) -> f64 {
+    pub(super) fn loss(&self) -> f64 {
         self.values.last().map_or(0.0, |root| root.iter().sum::<f64>() / self.batch.regions as f64)
     }
 
-    fn forward(&mut self) {
+    pub(super) fn forward(&mut self) {
         self.region_steps(0);
         for level in 1..=self.plan.passes.len() {
             self.reduce(level);
@@ -83,20 +91,16 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn backward<T: Sample>(&mut self, gradient: &mut [T]) {
-        // Adjoints by logit are summed in f64 over the passes and rounded once.
-        let mut by_logit = vec![0.0; gradient.len()];
+    /// Adds dL/dlogit to `by_logit`, which is zero.
+    pub(super) fn backward(&mut self, by_logit: &mut [R]) {
         let root = self.plan.steps.len() - 1;
         self.adjoints[root] = vec![1.0 / self.batch.regions as f64; self.batch.regions];
         for level in (1..=self.plan.passes.len()).rev() {
             self.region_adjoints(level);
-            self.voxel_adjoints(level, &mut by_logit);
+            self.voxel_adjoints(level, by_logit);
         }
         if self.batch.activation == Activation::Softmax {
-            self.batch.leaves.couple(&mut by_logit, self.batch.classes, self.batch.voxels);
-        }
-        for (out, value) in gradient.iter_mut().zip(by_logit) {
-            *out = T::round(value);
+            self.batch.leaves.couple(by_logit, self.batch.classes, self.batch.voxels);
         }
     }
 }

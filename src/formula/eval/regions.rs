@@ -2,9 +2,10 @@
 
 use super::batch::divisor;
 use super::{Machine, operands};
+use crate::formula::real::Real;
 use crate::formula::word::{Op, Rank};
 
-impl Machine<'_> {
+impl<R: Real> Machine<'_, R> {
     /// The steps of a level with one value per sample and class, reductions apart.
     pub(super) fn region_steps(&mut self, level: usize) {
         for (s, step) in self.plan.steps.iter().enumerate() {
@@ -39,7 +40,7 @@ impl Machine<'_> {
                     let (left, right) = operands(step);
                     for region in 0..self.batch.regions {
                         let one = region..region + 1;
-                        (kernel.value)(&before[left][one.clone()], &before[right][one.clone()], &mut out[one]);
+                        (kernel.double.value)(&before[left][one.clone()], &before[right][one.clone()], &mut out[one]);
                     }
                 }
                 Op::Leaf(_) | Op::Map(_) | Op::Reduce(_) => {}
@@ -66,13 +67,13 @@ impl Machine<'_> {
             let Op::Pointwise(kernel) = &step.word.word().op else { continue };
             let (left, right) = operands(step);
             for region in 0..self.batch.regions {
-                let (mut by_left, mut by_right) = ([0.0], [0.0]);
+                let (mut to_left, mut to_right) = ([0.0], [0.0]);
                 let one = region..region + 1;
-                (kernel.slope)(&self.values[left][one.clone()], &self.values[right][one], &mut by_left, &mut by_right);
-                let adjoint = self.adjoints[s][region];
-                self.adjoints[left][region] += adjoint * by_left[0];
+                let operands = [&self.values[left][one.clone()], &self.values[right][one.clone()]];
+                (kernel.double.push)(operands, &self.adjoints[s][one], [&mut to_left, &mut to_right]);
+                self.adjoints[left][region] += to_left[0];
                 if step.arguments.len() > 1 {
-                    self.adjoints[right][region] += adjoint * by_right[0];
+                    self.adjoints[right][region] += to_right[0];
                 }
             }
         }

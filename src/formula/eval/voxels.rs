@@ -1,11 +1,10 @@
 //! Steps with one value per voxel: one pass over the voxels per level, forward to fill its reductions, backward from their
 //! adjoints to the logits.
 
-use rayon::prelude::*;
-
-use super::blocks::{BLOCK, Blocks, block_ranges, largest};
+use super::blocks::{BLOCK, Blocks, Chunk, block_ranges, both, in_parallel, largest};
 use super::inputs::CHUNK;
 use super::{Machine, operands, reduced, reduction};
+use crate::formula::real::Real;
 use crate::formula::word::{Op, Rank, Reduction};
 
 /// What a reduction hands back to each voxel of what it reduces.
@@ -17,33 +16,29 @@ struct Seed<'a> {
     kept: Option<&'a [bool]>,
 }
 
-impl Machine<'_> {
+impl<R: Real> Machine<'_, R> {
     /// Fills the reductions of a level by one pass over the voxels.
     pub(super) fn reduce(&mut self, level: usize) {
         let targets: Vec<usize> = self.plan.reductions(level).collect();
         let pass = &self.plan.passes[level - 1];
         let tops: Vec<usize> =
             targets.iter().copied().filter(|s| reduction(&self.plan.steps[*s]) == Reduction::MeanTop).collect();
-        let partial: Vec<(Vec<f64>, Vec<Vec<f64>>)> = self
-            .batch
-            .chunks
-            .par_iter()
-            .map(|chunk| {
-                let mut sums = vec![0.0; targets.len()];
-                let mut kept = vec![Vec::new(); tops.len()];
-                let mut blocks = Blocks::new(self.plan.steps.len());
-                for (start, length) in block_ranges(*chunk) {
-                    self.fill(pass, chunk.region, start, length, &mut blocks);
-                    for (sum, target) in sums.iter_mut().zip(&targets) {
-                        *sum += self.batch.sum(blocks.value(reduced(&self.plan.steps[*target]), length), start);
-                    }
-                    for (kept, top) in kept.iter_mut().zip(&tops) {
-                        kept.extend_from_slice(blocks.value(reduced(&self.plan.steps[*top]), length));
-                    }
+        let partial = in_parallel(self.batch.chunks.clone(), |chunk| {
+            let mut sums = vec![0.0; targets.len()];
+            let mut kept = vec![Vec::new(); tops.len()];
+            let mut blocks = self.blocks(pass, chunk.region);
+            for (start, length) in block_ranges(chunk) {
+                self.fill(pass, start, length, &mut blocks);
+                for (sum, target) in sums.iter_mut().zip(&targets) {
+                    *sum += self.batch.sum(blocks.value(reduced(&self.plan.steps[*target]), length), start);
                 }
-                (sums, kept)
-            })
-            .collect();
+                for (kept, top) in kept.iter_mut().zip(&tops) {
+                    let values = blocks.value(reduced(&self.plan.steps[*top]), length);
+                    kept.extend(values.iter().map(|value| value.wide()));
+                }
+            }
+            (sums, kept)
+        });
 
         for (i, target) in targets.iter().enumerate() {
             let mut sums = vec![0.0; self.batch.regions];
@@ -74,46 +69,51 @@ impl Machine<'_> {
 
     /// One pass backward: from the adjoints of the level's reductions to dL/dlogit and to the adjoints of the values
     /// per sample which the pass used.
-    pub(super) fn voxel_adjoints(&mut self, level: usize, by_logit: &mut [f64]) {
+    pub(super) fn voxel_adjoints(&mut self, level: usize, by_logit: &mut [R]) {
         let plan = self.plan;
         let targets: Vec<usize> = plan.reductions(level).collect();
         let pass = &plan.passes[level - 1];
-        let used: Vec<usize> = pass.iter().copied().filter(|s| plan.steps[*s].rank != Rank::Voxel).collect();
+        let used: Vec<usize> = pass.iter().copied().filter(|s| plan.steps[*s].rank == Rank::Region).collect();
         let seeds: Vec<Seed<'_>> = targets.iter().map(|target| self.seed(*target)).collect();
 
-        let slices: Vec<&mut [f64]> =
-            by_logit.chunks_mut(self.batch.voxels).flat_map(|region| region.chunks_mut(CHUNK)).collect();
-        let partial: Vec<Vec<f64>> = self
-            .batch
-            .chunks
-            .par_iter()
-            .zip(slices)
-            .map(|(chunk, out)| {
-                let mut sums = vec![0.0; used.len()];
-                let mut blocks = Blocks::new(plan.steps.len());
-                for (start, length) in block_ranges(*chunk) {
-                    self.fill(pass, chunk.region, start, length, &mut blocks);
-                    blocks.clear(pass);
-                    for Seed { step, weights, kept } in &seeds {
-                        let weight = weights[chunk.region];
-                        for (i, adjoint) in blocks.adjoint(*step, length).iter_mut().enumerate() {
-                            let counts = kept.map_or_else(|| self.batch.is_valid(start + i), |kept| kept[start + i]);
-                            *adjoint += if counts { weight } else { 0.0 };
-                        }
-                    }
-                    let out = &mut out[start - chunk.start..][..length];
-                    self.sweep(pass, start, length, &mut blocks, out);
-                    for (sum, step) in sums.iter_mut().zip(&used) {
-                        *sum += blocks.adjoint(*step, length).iter().sum::<f64>();
-                    }
+        let slices = by_logit.chunks_mut(self.batch.voxels).flat_map(|region| region.chunks_mut(CHUNK));
+        let work: Vec<(Chunk, &mut [R])> = self.batch.chunks.iter().copied().zip(slices).collect();
+        let partial = in_parallel(work, |(chunk, out)| {
+            let mut sums = vec![0.0; used.len()];
+            let mut blocks = self.blocks(pass, chunk.region);
+            for (start, length) in block_ranges(chunk) {
+                self.fill(pass, start, length, &mut blocks);
+                blocks.clear(pass);
+                for seed in &seeds {
+                    self.plant(seed, chunk.region, start, blocks.adjoint(seed.step, length));
                 }
-                sums
-            })
-            .collect();
+                let out = &mut out[start - chunk.start..][..length];
+                self.sweep(pass, start, length, &mut blocks, out);
+                for (sum, step) in sums.iter_mut().zip(&used) {
+                    *sum += R::sum(self.batch.level, blocks.adjoint(*step, length));
+                }
+            }
+            sums
+        });
         for (chunk, sums) in self.batch.chunks.iter().zip(partial) {
             for (step, sum) in used.iter().zip(sums) {
                 self.adjoints[*step][chunk.region] += sum;
             }
+        }
+    }
+
+    /// Adds what a reduction hands back to each voxel of a block.
+    fn plant(&self, seed: &Seed<'_>, region: usize, start: usize, adjoint: &mut [R]) {
+        let weight = R::of(seed.weights[region]);
+        if seed.kept.is_none() && !self.batch.is_masked() {
+            for adjoint in adjoint {
+                *adjoint += weight;
+            }
+            return;
+        }
+        for (i, adjoint) in adjoint.iter_mut().enumerate() {
+            let counts = seed.kept.map_or_else(|| self.batch.is_valid(start + i), |kept| kept[start + i]);
+            *adjoint += if counts { weight } else { R::ZERO };
         }
     }
 
@@ -136,20 +136,30 @@ impl Machine<'_> {
         Seed { step: reduced(step), weights, kept }
     }
 
+    /// Blocks for a pass over the voxels of a region, in which what does not differ between them stands already.
+    fn blocks(&self, pass: &[usize], region: usize) -> Blocks<R> {
+        let mut blocks = Blocks::new(self.plan.steps.len());
+        for s in pass.iter().filter(|s| self.plan.steps[**s].rank != Rank::Voxel) {
+            blocks.values[s * BLOCK..][..BLOCK].fill(R::of(self.values[*s][region]));
+        }
+        blocks
+    }
+
     /// Computes the steps of a pass for one block.
-    fn fill(&self, pass: &[usize], region: usize, start: usize, length: usize, blocks: &mut Blocks) {
+    fn fill(&self, pass: &[usize], start: usize, length: usize, blocks: &mut Blocks<R>) {
         let leaves = self.batch.leaves.block(start, length);
         for s in pass {
             let step = &self.plan.steps[*s];
             let (before, out) = blocks.values.split_at_mut(s * BLOCK);
             let out = &mut out[..length];
             match &step.word.word().op {
-                _ if step.rank != Rank::Voxel => out.fill(self.values[*s][region]),
-                Op::Leaf(kernel) => (kernel.value)(&leaves, out),
+                _ if step.rank != Rank::Voxel => {}
+                Op::Leaf(kernel) => R::leaf(kernel, self.batch.level, &leaves, out),
                 Op::Map(map) => out.copy_from_slice(self.batch.leaves.map(*map, start, length)),
                 Op::Pointwise(kernel) => {
                     let (left, right) = operands(step);
-                    (kernel.value)(&before[left * BLOCK..][..length], &before[right * BLOCK..][..length], out);
+                    let (left, right) = (&before[left * BLOCK..][..length], &before[right * BLOCK..][..length]);
+                    R::binary(kernel, self.batch.level, left, right, out);
                 }
                 _ => unreachable!("a step with a value per voxel is a leaf or an operation"),
             }
@@ -157,9 +167,8 @@ impl Machine<'_> {
     }
 
     /// Sweeps one block in reverse and adds dL/dlogit to `out`.
-    fn sweep(&self, pass: &[usize], start: usize, length: usize, blocks: &mut Blocks, out: &mut [f64]) {
+    fn sweep(&self, pass: &[usize], start: usize, length: usize, blocks: &mut Blocks<R>, out: &mut [R]) {
         let leaves = self.batch.leaves.block(start, length);
-        let (mut by_left, mut by_right) = ([0.0; BLOCK], [0.0; BLOCK]);
         for s in pass.iter().rev() {
             let step = &self.plan.steps[*s];
             if step.rank != Rank::Voxel {
@@ -168,23 +177,21 @@ impl Machine<'_> {
             let (before, own) = blocks.adjoints.split_at_mut(s * BLOCK);
             let own = &own[..length];
             match &step.word.word().op {
-                Op::Leaf(kernel) => {
-                    (kernel.slope)(&leaves, &mut by_left[..length]);
-                    for ((out, slope), adjoint) in out.iter_mut().zip(&by_left).zip(own) {
-                        *out += slope * adjoint;
-                    }
-                }
+                Op::Leaf(kernel) => R::leaf_push(kernel, self.batch.level, &leaves, own, out),
                 Op::Pointwise(kernel) => {
                     let (left, right) = operands(step);
-                    let values = &blocks.values;
-                    let (x, y) = (&values[left * BLOCK..][..length], &values[right * BLOCK..][..length]);
-                    (kernel.slope)(x, y, &mut by_left[..length], &mut by_right[..length]);
-                    let slopes = [&by_left, &by_right];
-                    for (argument, slopes) in step.arguments.iter().zip(slopes) {
-                        let adjoints = &mut before[argument * BLOCK..][..length];
-                        for ((to, slope), adjoint) in adjoints.iter_mut().zip(slopes).zip(own) {
-                            *to += slope * adjoint;
+                    let values = [left, right].map(|argument| &blocks.values[argument * BLOCK..][..length]);
+                    if left == right {
+                        let mut to_right = [R::ZERO; BLOCK];
+                        let to = [&mut before[left * BLOCK..][..length], &mut to_right[..length]];
+                        R::binary_push(kernel, self.batch.level, values, own, to);
+                        if step.arguments.len() > 1 {
+                            let to = &mut before[left * BLOCK..][..length];
+                            to.iter_mut().zip(to_right).for_each(|(to, more)| *to += more);
                         }
+                    } else {
+                        let to = both(before, left, right, length);
+                        R::binary_push(kernel, self.batch.level, values, own, to);
                     }
                 }
                 Op::Map(_) => {}

@@ -1,4 +1,4 @@
-//! SoftAdapt (Heydari et al. 2019): a softmax over how fast each term changes.
+//! `SoftAdapt` (Heydari et al. 2019): a softmax over how fast each term changes.
 //!
 //! The three published variants stand as in the authors' code, failings included: higher orders read the slope at the
 //! oldest sample of the window; a negative sum of slopes, which is what training looks like, turns the preference of
@@ -119,7 +119,9 @@ fn published(variant: Variant, beta: f64, window: &[Vec<f64>]) -> Vec<f64> {
     let mut slopes: Vec<f64> = window.iter().map(|values| slope(values)).collect();
     if variant == Variant::Normalized {
         let sum: f64 = slopes.iter().sum();
-        slopes.iter_mut().for_each(|slope| *slope /= sum);
+        for slope in &mut slopes {
+            *slope /= sum;
+        }
     }
     let largest = slopes.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mean = |values: &Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
