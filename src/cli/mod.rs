@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 
 use crate::fault::{Fault, Kind, Result};
+use crate::nn::{self, DeviceChoice};
 use term::Term;
 
 /// Discovers segmentation losses by genetic programming and proves them in k-fold runs.
@@ -51,7 +52,7 @@ struct Common {
     /// Threads in all; the result does not depend on it
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
-    /// Where to compute: auto or cpu
+    /// Where networks are trained: auto, cpu, cuda or cuda:N
     #[arg(long, global = true, value_name = "D", default_value = "auto")]
     device: String,
     /// Print the result as JSON on standard output
@@ -112,13 +113,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli, term: &Term) -> Result<()> {
     let common = &cli.common;
-    if !matches!(common.device.as_str(), "auto" | "cpu") {
-        return Err(Fault::new("unknown device")
-            .field("--device")
-            .expected("auto or cpu")
-            .found(&common.device)
-            .hint("leave the option out to take the best there is"));
-    }
+    let device: DeviceChoice = common.device.parse()?;
     if common.threads == Some(0) {
         return Err(Fault::new("no threads to compute with")
             .field("--threads")
@@ -127,6 +122,13 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
             .hint("leave the option out to use them all"));
     }
     listen_for_signals()?;
+    if matches!(cli.command, Command::Evolve(_) | Command::Train(_) | Command::Bench(_)) {
+        let (place, remark) = device.resolve()?;
+        nn::settle(place);
+        if let Some(remark) = remark {
+            term.say(&remark);
+        }
+    }
     match &cli.command {
         Command::Evolve(arguments) => evolve::run(arguments, common, term),
         Command::Inspect(arguments) => inspect::run(arguments, common, term),

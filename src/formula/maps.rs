@@ -43,7 +43,7 @@ pub enum Unit {
 
 impl Map {
     /// The map of every sample and class, `[samples, classes, voxels]`. `p` are the predicted probabilities.
-    pub(super) fn compute<T: Sample, R: Real>(self, inputs: &Inputs<'_, T>, p: &[R]) -> Vec<f64> {
+    pub fn compute<T: Sample, R: Real>(self, inputs: &Inputs<'_, T>, p: &[R]) -> Vec<f64> {
         let voxels: usize = inputs.shape.iter().product();
         let mut out = vec![0.0; p.len()];
         out.par_chunks_mut(voxels).enumerate().for_each(|(region, out)| {

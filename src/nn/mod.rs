@@ -1,26 +1,24 @@
 //! The 3D U-Net and what it runs on. Knows no data, no loss and no search.
 
+mod device;
+pub mod formula;
 mod gradient;
 pub mod kernels;
 mod unet3d;
 mod weights;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
+pub use device::{DeviceChoice, Place, device, place, settle};
 pub use gradient::{clip_global_norm, flatten, unflatten};
 pub use kernels::KernelPath;
 pub use unet3d::{UNet3d, UNet3dConfig};
 pub use weights::{Weights, decode, encode};
 
-/// The device of all tensors.
-pub fn device() -> Device {
-    Device::flex()
-}
-
-/// The kernels that this processor runs; part of what decides the bits of a result.
+/// The kernels that run; part of what decides the bits of a result.
 pub fn kernel_path() -> KernelPath {
-    KernelPath::detected()
+    KernelPath::in_use()
 }
 
 /// The network without the record that gradients need.

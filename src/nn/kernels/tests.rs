@@ -1,7 +1,5 @@
 //! Our path against the tensor library's own operations: values and all gradients, on all kinds of sizes.
 
-use std::io::Write as _;
-
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -14,6 +12,12 @@ fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tens
     let mut rng = stream(seed, Purpose::Probe, 0, 0);
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.sample(StandardNormal)).collect();
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// The paths that are held to the portable one, as far as this processor has them.
+fn others() -> Vec<KernelPath> {
+    let all = [KernelPath::Avx512, KernelPath::Reshaped];
+    all.into_iter().filter(|path| *path != KernelPath::Avx512 || KernelPath::detected() == *path).collect()
 }
 
 /// Largest difference as a share of the largest value.
@@ -60,47 +64,37 @@ const SIZES: [(usize, usize, usize, [usize; 3]); 10] = [
 
 #[test]
 fn convolutions_agree_on_every_size() {
-    if KernelPath::detected() == KernelPath::Portable {
-        writeln!(std::io::stderr().lock(), "skipped: this processor has only the portable path").unwrap();
-        return;
-    }
     let device = device().autodiff();
     for (seed, (samples, inputs, outputs, [d, h, w])) in (0u64..).zip(SIZES) {
         let x = random([samples, inputs, d, h, w], seed, &device);
         for (k, stride) in [(3, 1), (3, 2), (1, 1)] {
             let weight = random([outputs, inputs, k, k, k], 100 + seed, &device);
             let run = |path| values_and_gradients(&x, &weight, |x, weight| conv3d_on(path, x, weight, stride));
-            let name = format!("{inputs} to {outputs}, kernel {k}, stride {stride}, {d} x {h} x {w}");
-            compare(&name, &run(KernelPath::Avx512), &run(KernelPath::Portable));
+            let expected = run(KernelPath::Portable);
+            for path in others() {
+                let name = format!("{path:?}: {inputs} to {outputs}, kernel {k}, stride {stride}, {d} x {h} x {w}");
+                compare(&name, &run(path), &expected);
+            }
         }
     }
 }
 
 #[test]
 fn transposed_convolutions_agree_on_every_size() {
-    if KernelPath::detected() == KernelPath::Portable {
-        writeln!(std::io::stderr().lock(), "skipped: this processor has only the portable path").unwrap();
-        return;
-    }
     let device = device().autodiff();
     for (seed, (samples, inputs, outputs, [d, h, w])) in (0u64..).zip(SIZES) {
         let x = random([samples, inputs, d, h, w], seed, &device);
         let weight = random([inputs, outputs, 2, 2, 2], 100 + seed, &device);
         let run = |path| values_and_gradients(&x, &weight, |x, weight| conv_transpose3d_on(path, x, weight));
-        compare(
-            &format!("{inputs} to {outputs}, {d} x {h} x {w}"),
-            &run(KernelPath::Avx512),
-            &run(KernelPath::Portable),
-        );
+        let expected = run(KernelPath::Portable);
+        for path in others() {
+            compare(&format!("{path:?}: {inputs} to {outputs}, {d} x {h} x {w}"), &run(path), &expected);
+        }
     }
 }
 
 #[test]
 fn norms_agree_on_every_size_and_far_from_zero() {
-    if KernelPath::detected() == KernelPath::Portable {
-        writeln!(std::io::stderr().lock(), "skipped: this processor has only the portable path").unwrap();
-        return;
-    }
     let device = device().autodiff();
     for (seed, (samples, channels, _, [d, h, w])) in (0u64..).zip(SIZES) {
         // A single voxel is its own mean: the result is beta, and all gradients of x are rounding.
@@ -123,11 +117,14 @@ fn norms_agree_on_every_size_and_far_from_zero() {
                     floats(beta.grad(&gradients).unwrap()),
                 ]
             };
-            compare(
-                &format!("{channels} channels, {d} x {h} x {w}, mean {shift}"),
-                &run(KernelPath::Avx512),
-                &run(KernelPath::Portable),
-            );
+            let expected = run(KernelPath::Portable);
+            for path in others() {
+                compare(
+                    &format!("{path:?}: {channels} channels, {d} x {h} x {w}, mean {shift}"),
+                    &run(path),
+                    &expected,
+                );
+            }
         }
     }
 }
@@ -149,17 +146,13 @@ fn norm_in_double(x: &[f32], dy: &[f32], gamma: f64, beta: f64) -> (Vec<f64>, Ve
 
 #[test]
 fn a_mean_of_ten_thousand_deviations_costs_no_digits() {
-    if KernelPath::detected() == KernelPath::Portable {
-        writeln!(std::io::stderr().lock(), "skipped: this processor has only the portable path").unwrap();
-        return;
-    }
     let device = device().autodiff();
     let shape = [1, 1, 9, 20, 31];
     // 10,000.3 lies between two floats that are 1e-3 apart, and so does the mean.
     let x = (random(shape, 1, &device) + 10_000.3).require_grad();
     let dy = random(shape, 2, &device);
     let one = |value: f32| Tensor::<1>::from_data(TensorData::new(vec![value], [1]), &device);
-    let y = instance_norm_leaky_relu_on(KernelPath::Avx512, x.clone(), one(1.5), one(-0.25), 1e-5, 0.01);
+    let y = instance_norm_leaky_relu_on(KernelPath::detected(), x.clone(), one(1.5), one(-0.25), 1e-5, 0.01);
     let gradients = (y.clone() * dy.clone()).sum().backward();
     let (value, slope) = norm_in_double(&floats(x.clone().inner()), &floats(dy.inner()), 1.5, -0.25);
     let worst = |ours: Vec<f32>, golden: Vec<f64>| {
@@ -171,7 +164,7 @@ fn a_mean_of_ten_thousand_deviations_costs_no_digits() {
 
 #[test]
 fn a_single_voxel_is_its_own_mean() {
-    for path in [KernelPath::detected(), KernelPath::Portable] {
+    for path in others().into_iter().chain([KernelPath::Portable]) {
         let x = random([2, 3, 1, 1, 1], 1, &device());
         let (gamma, beta) = (random([3], 2, &device()), random([3], 3, &device()));
         let y = floats(instance_norm_leaky_relu_on(path, x, gamma, beta.clone(), 1e-5, 0.01));
@@ -230,10 +223,6 @@ fn views_give_what_their_copies_give() {
 
 #[test]
 fn no_samples_give_no_results_and_no_gradient() {
-    if KernelPath::detected() == KernelPath::Portable {
-        writeln!(std::io::stderr().lock(), "skipped: this processor has only the portable path").unwrap();
-        return;
-    }
     let device = device().autodiff();
     for (name, shape, operation) in operations() {
         let x = Tensor::<5>::zeros([0, 6, 4, 4, 4], &device);
