@@ -21,6 +21,11 @@ impl Program {
         Self { plan: plan.clone(), level: Level::best() }
     }
 
+    /// What was compiled.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// The same for another level, if the processor has it.
     pub fn at(&self, level: Level) -> Option<Self> {
         level.is_available().then(|| Self { plan: self.plan.clone(), level })

@@ -84,6 +84,11 @@ impl Objective {
         reading
     }
 
+    /// The formula, if nothing moves: where tensors live on a device, it is computed there.
+    pub(super) fn fixed(&self) -> Option<&Plan> {
+        matches!(self.movement, Movement::Still).then(|| self.terms[0].plan())
+    }
+
     /// The adaptation, if parameters are to move at this step.
     pub(super) fn due(&self, step: usize) -> Option<&Adaptation> {
         match &self.movement {

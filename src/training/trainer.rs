@@ -1,22 +1,19 @@
 //! The training loop on one page.
 //!
-//! A formula needs no automatic differentiation: its value and dL/dlogit come from the formula's own evaluator, and the
-//! network is trained by back-propagating sum(logits * dL/dlogit), whose gradient by the logits is exactly dL/dlogit.
-//! So a loss is checked to be finite before anything is propagated, and a divergence is an outcome.
+//! What happens between the outputs of the network and the gradients of its parameters stands in [`Moment`]. A loss or a
+//! gradient that is not finite ends a training before the optimiser takes it: a divergence is an outcome, not a crash.
 
 use std::sync::Arc;
 
-use burn::optim::{AdamConfig, GradientsParams};
+use burn::optim::AdamConfig;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Recipe;
-use super::greedy::Trials;
+use super::moment::Moment;
 use super::objective::Objective;
 use crate::data::Case;
-use crate::data::patches::{Batch, with_background};
-use crate::formula::eval::{Activation, Inputs};
-use crate::losses::strategy::{Judgement, Strategy};
-use crate::nn::{self, UNet3d, floats};
+use crate::losses::strategy::Strategy;
+use crate::nn::{self, UNet3d};
 use crate::rng::{Purpose, stream};
 
 /// What to train on, with which loss and how.
@@ -106,47 +103,10 @@ pub fn train_in_phases(mut network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(
         let image = std::mem::take(&mut batch.image);
         let image = Tensor::<5>::from_data(TensorData::new(image, batch.shape), &device);
         let logits = network.forward(image.clone());
-
-        let output_shape = logits.dims();
-        let [samples, channels, depth, height, width] = output_shape;
-        // One output more than classes is that of the background: the outputs of a softmax.
-        let softmax = channels > batch.classes;
-        let target = targets(&batch, softmax);
-        let outputs = floats(logits.clone());
-        mark(Phase::Forward);
-        let mut slopes = vec![0f32; outputs.len()];
-        let inputs = Inputs {
-            progress: recipe.progress(step),
-            shape: [depth, height, width],
-            spacing: &batch.spacing,
-            activation: if softmax { Activation::Softmax } else { Activation::Sigmoid },
-            background: softmax,
-            ..Inputs::new(samples, channels, &outputs, &target)
-        };
-        if let Some(adaptation) = objective.due(step) {
-            let held_out = (adaptation.score == Judgement::HeldOut).then(|| {
-                let other = recipe.patches.batch(
-                    job.cases,
-                    &recipe.augment,
-                    &mut stream(job.seed, Purpose::Trial, job.sequence, step as u64),
-                );
-                let target = targets(&other, softmax);
-                (Tensor::<5>::from_data(TensorData::new(other.image, other.shape), &nn::device()), target)
-            });
-            let (network, optimizer, image) = (&network, &optimizer, &image);
-            let trials = Trials { network, optimizer, rate: recipe.rate(step), image, inputs: &inputs, held_out };
-            let scores = trials.scores(&objective, adaptation);
-            objective.choose(&scores);
-        }
-        let reading = objective.gradient(&inputs, &mut slopes);
-        if !reading.loss.is_finite() || slopes.iter().any(|slope| !slope.is_finite()) {
+        let moment = Moment { job, step, network: &network, optimizer: &optimizer, batch: &batch, image, logits };
+        let Some((reading, mut gradients)) = moment.propagate(&mut objective, mark) else {
             return Outcome::Diverged { step };
-        }
-        mark(Phase::Loss);
-
-        let slopes = Tensor::<5>::from_data(TensorData::new(slopes, output_shape), &device);
-        let gradients = (logits * slopes).sum().backward();
-        let mut gradients = GradientsParams::from_grads(gradients, &network);
+        };
         mark(Phase::Backward);
         if !nn::clip_global_norm(&network, &mut gradients, CLIP).is_finite() {
             return Outcome::Diverged { step };
@@ -158,10 +118,4 @@ pub fn train_in_phases(mut network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(
         }
     }
     Outcome::Finished(Box::new(network))
-}
-
-/// Membership in each output's class.
-fn targets(batch: &Batch, softmax: bool) -> Vec<f32> {
-    let [_, _, depth, height, width] = batch.shape;
-    if softmax { with_background(&batch.target, batch.classes, depth * height * width) } else { batch.target.clone() }
 }
