@@ -1,7 +1,8 @@
 """The counterpart of `lossgen bench step`: the same network, loss and optimiser in PyTorch eager on the CPU.
 
 The network is that of src/nn/unet3d.rs, the loss Dice + cross-entropy per sample, the step Adam after clipping the norm of
-the gradient at 12. Patches are made up once: cutting them is not part of the comparison.
+the gradient at 12. Patches are made up once: cutting them is not part of the comparison. With `--precision bf16` the forward
+pass runs under autocast, with channels last unless `--layout` says otherwise: the fastest way PyTorch has.
 """
 
 import torch
@@ -91,6 +92,8 @@ def main():
     parser.add_argument("--levels", type=int, default=3)
     parser.add_argument("--batch", type=int, default=2, help="patches of a batch")
     parser.add_argument("--size", default="32,32,24", metavar="D,H,W", help="voxels of a patch")
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32", help="bf16: autocast")
+    parser.add_argument("--layout", choices=["first", "last"], help="where channels lie; last with bf16, else first")
     options = parser.parse_args()
     size = [int(n) for n in options.size.split(",")]
     torch.set_num_threads(options.threads)
@@ -99,10 +102,14 @@ def main():
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     image = torch.randn(options.batch, 1, *size)
     target = (torch.rand(options.batch, 1, *size) < 0.1).float()
+    if (options.layout or ("last" if options.precision == "bf16" else "first")) == "last":
+        network, image = (thing.to(memory_format=torch.channels_last_3d) for thing in (network, image))
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16")
 
     def work(parts):
         optimizer.zero_grad()
-        logits = network(image)
+        with autocast:
+            logits = network(image).float()
         parts.lap("forward")
         loss = dice_ce(logits, target)
         loss.item()
@@ -122,6 +129,7 @@ def main():
     measure.report(
         "step", f"pytorch {torch.__version__}", options, durations, results,
         loss="dice_ce", width=options.width, levels=options.levels, batch=options.batch, size=size,
+        precision=options.precision,
         **({} if peak is None else {"peak_rss_mib": peak}),
     )
 

@@ -7,6 +7,7 @@ mod cli;
 mod documents;
 mod gradient;
 mod laws;
+mod precision;
 mod proxy;
 mod search;
 mod support;

@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     let split = folds::holdout(&dataset.ids(), config.split.validation, config.split.held_out, config.seed)
         .map_err(|fault| fault.within("split"))?;
     if let Some(manifest) = &old {
-        check_kernels(&manifest.kernels)?;
+        check_kernels(&manifest.kernels, manifest.config.proxy.recipe.precision)?;
         check_digest(&manifest.data_digest, &dataset)?;
     }
     let breeder = Breeder { config: &config.search, seed: config.seed, grammar: &grammar, stop: &STOP };
@@ -141,7 +141,7 @@ fn introduce(config: &Config, dataset: &Dataset, split: &Holdout, run: &RunDir, 
     let parameters = config.unet(dataset.classes.len()).parameters();
     term.detail(&format!(
         "network: {parameters} parameters; kernels: {}; seed {}",
-        crate::nn::kernel_path().name(),
+        crate::nn::kernel_path().name_at(config.proxy.recipe.precision),
         config.seed
     ));
 }

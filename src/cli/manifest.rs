@@ -10,6 +10,7 @@ use super::study::StudyManifest;
 use crate::data::Dataset;
 use crate::data::folds::Holdout;
 use crate::fault::{Fault, Result};
+use crate::nn::Precision;
 use crate::notation;
 
 /// A search's settings and split.
@@ -40,7 +41,7 @@ impl Manifest {
         let named = |places: &[usize]| places.iter().map(|place| ids[*place].clone()).collect();
         Self {
             lossgen: env!("CARGO_PKG_VERSION").to_string(),
-            kernels: crate::nn::kernel_path().name().to_string(),
+            kernels: crate::nn::kernel_path().name_at(config.proxy.recipe.precision),
             config: config.clone(),
             grammar: grammar.to_string(),
             data_digest: dataset.digest.clone(),
@@ -102,12 +103,12 @@ pub(super) fn check_digest(expected: &str, dataset: &Dataset) -> Result<()> {
         .hint("restore the files with which the run was started, or start a new run"))
 }
 
-/// Whether this processor rounds like the one that began a run.
+/// Whether this processor rounds like the one that began a run whose trainings have this precision.
 ///
 /// # Errors
 /// If it does not.
-pub(super) fn check_kernels(expected: &str) -> Result<()> {
-    let found = crate::nn::kernel_path().name();
+pub(super) fn check_kernels(expected: &str, precision: Precision) -> Result<()> {
+    let found = crate::nn::kernel_path().name_at(precision);
     if found == expected {
         return Ok(());
     }

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 
 use crate::fault::{Fault, Kind, Result};
-use crate::nn::{self, DeviceChoice};
+use crate::nn::{self, DeviceChoice, KernelPath};
 use term::Term;
 
 /// Discovers segmentation losses by genetic programming and proves them in k-fold runs.
@@ -122,6 +122,10 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
             .hint("leave the option out to use them all"));
     }
     listen_for_signals()?;
+    // Not an option: it is for comparing kernels, and one that is forgotten in a script slows everything down.
+    if let Ok(kernels) = std::env::var("LOSSGEN_KERNELS") {
+        KernelPath::choose(&kernels)?;
+    }
     if matches!(cli.command, Command::Evolve(_) | Command::Train(_) | Command::Bench(_)) {
         let (place, remark) = device.resolve()?;
         nn::settle(place);

@@ -32,7 +32,7 @@ impl StudyManifest {
     pub(super) fn new(config: &Config, losses: &[Strategy], cases: Vec<String>, dataset: &Dataset) -> Self {
         Self {
             lossgen: env!("CARGO_PKG_VERSION").to_string(),
-            kernels: crate::nn::kernel_path().name().to_string(),
+            kernels: crate::nn::kernel_path().name_at(config.train.recipe.precision),
             config: config.clone(),
             losses: losses.iter().map(|loss| (loss.name.clone(), loss.text.clone())).collect(),
             cases,

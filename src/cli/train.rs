@@ -132,7 +132,7 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
 
 fn resumed(run: &Path, common: &Common, term: &Term) -> Result<Plan> {
     let old = StudyManifest::load(run)?;
-    check_kernels(&old.kernels)?;
+    check_kernels(&old.kernels, old.config.train.recipe.precision)?;
     let mut manifest = old.clone();
     manifest.config.locate(common.data.as_deref());
     term.say("reading cases ...");

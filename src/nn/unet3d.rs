@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
-use super::kernels;
+use super::{Precision, kernels};
 use crate::fault::{Fault, Result};
 
 /// Slope of the leaky ReLU.
@@ -220,11 +220,19 @@ impl UNet3d {
         self.config().multiple()
     }
 
-    /// Logits of a batch.
+    /// Logits of a batch, computed in 32 bits.
+    ///
+    /// # Panics
+    /// As [`UNet3d::forward_at`].
+    pub fn forward(&self, image: Tensor<5>) -> Tensor<5> {
+        self.forward_at(Precision::F32, image)
+    }
+
+    /// Logits of a batch; a backward pass from them has the same precision.
     ///
     /// # Panics
     /// If the volumes do not pass [`UNet3dConfig::check_shape`], or have another number of channels than the network.
-    pub fn forward(&self, image: Tensor<5>) -> Tensor<5> {
+    pub fn forward_at(&self, precision: Precision, image: Tensor<5>) -> Tensor<5> {
         let [_, channels, depth, height, width] = image.dims();
         let fits = self.config().check_shape([depth, height, width]).is_ok();
         assert!(fits, "{depth} x {height} x {width} voxels do not divide by {}", self.multiple());
@@ -232,40 +240,41 @@ impl UNet3d {
         let mut features = image;
         let mut skips = Vec::with_capacity(self.levels);
         for level in &self.down {
-            features = level.forward(features);
+            features = level.forward(features, precision);
             skips.push(features.clone());
         }
         skips.pop();
         for ascent in &self.up {
             let skip = skips.pop().expect("as many skips as ascents");
-            features = ascent.level.forward(Tensor::cat(vec![ascent.rise.forward(features), skip], 1));
+            let risen = ascent.rise.forward(features, precision);
+            features = ascent.level.forward(Tensor::cat(vec![risen, skip], 1), precision);
         }
         self.head.forward(features)
     }
 }
 
 impl Level {
-    fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        self.second.forward(self.first.forward(x))
+    fn forward(&self, x: Tensor<5>, precision: Precision) -> Tensor<5> {
+        self.second.forward(self.first.forward(x, precision), precision)
     }
 }
 
 impl Block {
-    fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        let y = kernels::conv3d(x, self.weight.val(), self.stride);
+    fn forward(&self, x: Tensor<5>, precision: Precision) -> Tensor<5> {
+        let y = kernels::conv3d(x, self.weight.val(), self.stride, precision);
         kernels::instance_norm_leaky_relu(y, self.gamma.val(), self.beta.val(), EPSILON, SLOPE)
     }
 }
 
 impl Rise {
-    fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        kernels::conv_transpose3d(x, self.weight.val()) + per_channel(self.bias.val())
+    fn forward(&self, x: Tensor<5>, precision: Precision) -> Tensor<5> {
+        kernels::conv_transpose3d(x, self.weight.val(), precision) + per_channel(self.bias.val())
     }
 }
 
 impl Head {
     fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        kernels::conv3d(x, self.weight.val(), 1) + per_channel(self.bias.val())
+        kernels::conv3d(x, self.weight.val(), 1, Precision::F32) + per_channel(self.bias.val())
     }
 }
 

@@ -242,7 +242,7 @@ impl Evaluator for Judge<'_> {
                 ids(&proxy.validation),
                 proxy.digest,
                 proxy.seed,
-                nn::kernel_path().name(),
+                nn::kernel_path().name_at(proxy.config.recipe.precision),
                 fingerprint::VERSION,
             )
         );

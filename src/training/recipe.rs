@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Augment, PatchSampler};
 use crate::fault::{Fault, Result};
+use crate::nn::Precision;
 
 /// Settings of one training. Budgets are optimiser steps, never time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub struct Recipe {
     pub patches: PatchSampler,
     /// How they are varied.
     pub augment: Augment,
+    /// Precision of the convolutions. Predictions and metrics are of 32-bit floats in any case.
+    pub precision: Precision,
 }
 
 /// Exponent of the polynomial decay.
@@ -24,7 +27,13 @@ const DECAY: f64 = 0.9;
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { steps: 300, learning_rate: 1e-3, patches: PatchSampler::default(), augment: Augment::default() }
+        Self {
+            steps: 300,
+            learning_rate: 1e-3,
+            patches: PatchSampler::default(),
+            augment: Augment::default(),
+            precision: Precision::default(),
+        }
     }
 }
 

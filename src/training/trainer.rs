@@ -102,7 +102,7 @@ pub fn train_in_phases(mut network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(
         mark(Phase::Batch);
         let image = std::mem::take(&mut batch.image);
         let image = Tensor::<5>::from_data(TensorData::new(image, batch.shape), &device);
-        let logits = network.forward(image.clone());
+        let logits = network.forward_at(recipe.precision, image.clone());
         let moment = Moment { job, step, network: &network, optimizer: &optimizer, batch: &batch, image, logits };
         let Some((reading, mut gradients)) = moment.propagate(&mut objective, mark) else {
             return Outcome::Diverged { step };

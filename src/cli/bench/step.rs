@@ -22,7 +22,7 @@ use crate::formula::plan::Plan;
 use crate::formula::simd::Program;
 use crate::losses::named;
 use crate::losses::strategy::Strategy;
-use crate::nn::{self, UNet3dConfig};
+use crate::nn::{self, Precision, UNet3dConfig};
 use crate::rng::{Purpose, stream};
 use crate::training::{Job, Outcome, Phase, Recipe, train_in_phases};
 
@@ -40,6 +40,9 @@ pub(in crate::cli) struct Arguments {
     /// Voxels of a patch
     #[arg(long, value_name = "D,H,W", default_value = "32,32,24", value_parser = size)]
     size: [usize; 3],
+    /// Precision of the convolutions: f32 or bf16
+    #[arg(long, value_name = "P", default_value = Precision::default().name(), value_parser = precision)]
+    precision: Precision,
     #[command(flatten)]
     repeats: Repeats,
 }
@@ -54,12 +57,12 @@ const PROXY_STEPS: f64 = 200.0;
 const PARTS: [&str; 5] = ["batch", "forward", "loss", "backward", "optimizer"];
 
 pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Report> {
-    let Arguments { width, levels, batch, size, repeats } = *arguments;
+    let Arguments { width, levels, batch, size, precision, repeats } = *arguments;
     let config = UNet3dConfig { width, levels, ..UNet3dConfig::default() };
     config.check()?;
     config.check_shape(size).map_err(|fault| fault.field("--size"))?;
     let patches = PatchSampler { patch: size, batch, ..PatchSampler::default() };
-    let recipe = Recipe { steps: repeats.total(), patches, ..Recipe::default() };
+    let recipe = Recipe { steps: repeats.total(), patches, precision, ..Recipe::default() };
     recipe.check()?;
 
     let parts = parts(config, &recipe, seed, term)?.map(|durations| durations.after(repeats.warm_up));
@@ -67,7 +70,8 @@ pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Repor
     let formula = formula(batch, size, repeats, seed, term)?;
 
     let mut report = Report::new("step", repeats);
-    report.set("kernels", nn::kernel_path().name());
+    report.set("kernels", nn::kernel_path().name_at(precision));
+    report.set("precision", precision.name());
     report.set("loss", LOSS);
     report.set("width", width);
     report.set("levels", levels);
@@ -143,6 +147,12 @@ fn size(typed: &str) -> Result<[usize; 3], String> {
     numbers
         .and_then(|numbers| numbers.try_into().ok())
         .ok_or_else(|| "three numbers of voxels, as in 32,48,32".to_string())
+}
+
+/// `f32` or `bf16`.
+fn precision(typed: &str) -> Result<Precision, String> {
+    let found = [Precision::F32, Precision::Bf16].into_iter().find(|precision| precision.name() == typed);
+    found.ok_or_else(|| "f32 or bf16".to_string())
 }
 
 #[cfg(test)]

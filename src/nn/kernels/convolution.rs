@@ -2,8 +2,10 @@
 
 use super::correlate::{Target, correlate};
 use super::halo::{Halo, padded, pitched, split, voxels};
+use super::instructions::Arithmetic;
 use super::packed::Packed;
 use super::weight_gradient::weight_gradient;
+use crate::nn::Precision;
 
 /// A convolution of `[samples, inputs, shape]` with `[outputs, inputs, kernel^3]`.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +18,7 @@ pub(super) struct Convolution {
     /// 1, or 2 with a kernel of 3.
     pub(super) stride: usize,
     pub(super) shape: [usize; 3],
+    pub(super) arithmetic: Arithmetic,
 }
 
 impl Convolution {
@@ -25,21 +28,30 @@ impl Convolution {
     }
 
     pub(super) fn forward(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
+        if self.arithmetic.precision == Precision::Bf16 {
+            return self.forward_in_bf16(x, weight);
+        }
         let (x, offsets) = self.haloed(x);
         let taps = offsets.len();
         let packed = Packed::new(self.outputs, self.inputs, taps, |o, i, t| weight[(o * self.inputs + i) * taps + t]);
         let mut out = vec![0f32; self.samples * self.outputs * voxels(self.out_shape())];
-        correlate(&x, &packed, &offsets, self.outputs, &mut out, Target::dense(self.out_shape()));
+        correlate(self.arithmetic.set, &x, &packed, &offsets, self.outputs, &mut out, Target::dense(self.out_shape()));
         out
     }
 
     pub(super) fn weight_gradient(&self, x: &[f32], dy: &[f32]) -> Vec<f32> {
+        if self.arithmetic.precision == Precision::Bf16 {
+            return self.weight_gradient_in_bf16(x, dy);
+        }
         let (x, offsets) = self.haloed(x);
         let dy = pitched(dy, [self.samples, self.outputs], self.out_shape(), x.row, x.plane);
-        weight_gradient(&x, &dy, &offsets, self.out_shape())
+        weight_gradient(self.arithmetic.set, &x, &dy, &offsets, self.out_shape())
     }
 
     pub(super) fn input_gradient(&self, weight: &[f32], dy: &[f32]) -> Vec<f32> {
+        if self.arithmetic.precision == Precision::Bf16 {
+            return self.input_gradient_in_bf16(weight, dy);
+        }
         let mut out = vec![0f32; self.samples * self.inputs * voxels(self.shape)];
         if self.stride == 1 {
             self.input_gradient_dense(weight, dy, &mut out);
@@ -57,7 +69,7 @@ impl Convolution {
         let taps = offsets.len();
         let turned = |i: usize, o: usize, t: usize| weight[(o * self.inputs + i) * taps + (taps - 1 - t)];
         let packed = Packed::new(self.inputs, self.outputs, taps, turned);
-        correlate(&dy, &packed, &offsets, self.inputs, out, Target::dense(self.shape));
+        correlate(self.arithmetic.set, &dy, &packed, &offsets, self.inputs, out, Target::dense(self.shape));
     }
 
     /// Along an axis, an even input voxel is seen by the middle tap of one output, an odd one by the last tap of one
@@ -78,7 +90,15 @@ impl Convolution {
             }
             let seen = |i: usize, o: usize, t: usize| weight[(o * self.inputs + i) * 27 + taps[t]];
             let packed = Packed::new(self.inputs, self.outputs, offsets.len(), seen);
-            correlate(&dy, &packed, &offsets, self.inputs, out, Target::every_second(self.shape, phase));
+            correlate(
+                self.arithmetic.set,
+                &dy,
+                &packed,
+                &offsets,
+                self.inputs,
+                out,
+                Target::every_second(self.shape, phase),
+            );
         }
     }
 

@@ -1,13 +1,15 @@
 //! out[q] = sum over inputs and taps of weight * x[q + offset]: forward passes and input gradients.
 //!
-//! The micro-kernel holds 8 outputs x 48 voxels in 24 registers and needs 3 loads and 8 broadcasts for 24 fused
+//! The micro-kernel of AVX-512 holds 8 outputs x 48 voxels in 24 registers and needs 3 loads and 8 broadcasts for 24 fused
 //! multiply-adds; on the machine of its first measurement it ran at 93 to 98 % of the peak of one core.
 
 use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps};
 
 use rayon::prelude::*;
 
+use super::avx2;
 use super::halo::Halo;
+use super::instructions::Instructions;
 use super::packed::Packed;
 
 /// Where results go: channel `c` of sample `n`, voxel (z, y, x) to `(n * outputs + c) * channel + base + z * step[0] +
@@ -41,7 +43,7 @@ impl Target {
     }
 
     /// One past the largest position written.
-    fn end(&self, samples: usize, outputs: usize) -> usize {
+    pub(super) fn end(&self, samples: usize, outputs: usize) -> usize {
         let last = self.base + (0..3).map(|axis| (self.shape[axis] - 1) * self.step[axis]).sum::<usize>();
         (samples * outputs - 1) * self.channel + last + 1
     }
@@ -63,6 +65,7 @@ impl Shared {
 
 /// Correlates all channels of `x` with `weights` into `out`, which has `outputs` channels per sample.
 pub(super) fn correlate(
+    set: Instructions,
     x: &Halo,
     weights: &Packed,
     offsets: &[usize],
@@ -92,14 +95,16 @@ pub(super) fn correlate(
                 let source = Source { x: from, channel: x.channel, channels: x.channels, offsets };
                 let packed = &weights.values[tile.start..];
                 #[expect(unsafe_code, reason = "vector loads and stores through pointers")]
-                // SAFETY: AVX-512 was detected; reads stay within the bounds asserted above, writes within `plane`,
+                // SAFETY: the set was detected; reads stay within the bounds asserted above, writes within `plane`,
                 // whose 8 rows of `pitch` floats hold `length` rounded up to a vector of 48.
                 unsafe {
-                    match tile.outputs {
-                        8 => span::<8>(source, packed, plane.as_mut_ptr(), pitch, length),
-                        4 => span::<4>(source, packed, plane.as_mut_ptr(), pitch, length),
-                        2 => span::<2>(source, packed, plane.as_mut_ptr(), pitch, length),
-                        _ => span::<1>(source, packed, plane.as_mut_ptr(), pitch, length),
+                    let out = plane.as_mut_ptr();
+                    match (set, tile.outputs) {
+                        (Instructions::Avx2, outputs) => avx2::span(source, packed, outputs, out, pitch, length),
+                        (Instructions::Avx512, 8) => span::<8>(source, packed, out, pitch, length),
+                        (Instructions::Avx512, 4) => span::<4>(source, packed, out, pitch, length),
+                        (Instructions::Avx512, 2) => span::<2>(source, packed, out, pitch, length),
+                        (Instructions::Avx512, _) => span::<1>(source, packed, out, pitch, length),
                     }
                 }
                 for c in 0..tile.outputs {
@@ -127,11 +132,11 @@ pub(super) fn correlate(
 
 /// A plane of all input channels and the taps.
 #[derive(Clone, Copy)]
-struct Source<'a> {
-    x: *const f32,
-    channel: usize,
-    channels: usize,
-    offsets: &'a [usize],
+pub(super) struct Source<'a> {
+    pub(super) x: *const f32,
+    pub(super) channel: usize,
+    pub(super) channels: usize,
+    pub(super) offsets: &'a [usize],
 }
 
 #[expect(unsafe_code, reason = "calls the micro-kernel")]

@@ -6,6 +6,8 @@
 
 use rayon::prelude::*;
 
+use super::instructions::{Instructions, compiled};
+
 /// Floats that are summed side by side.
 const LANES: usize = 64;
 /// Floats whose sum is kept in single precision before it goes to double.
@@ -14,6 +16,7 @@ const BLOCK: usize = 4096;
 /// Sizes and constants of one call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Norm {
+    pub(super) set: Instructions,
     pub(super) channels: usize,
     /// Voxels of one sample and channel.
     pub(super) voxels: usize,
@@ -50,13 +53,9 @@ impl Norm {
         let volumes = y.par_chunks_mut(self.voxels).zip(x.par_chunks(self.voxels)).enumerate();
         let moments = volumes.map(|(i, (y, x))| {
             let (gamma, beta) = (gamma[i % self.channels], beta[i % self.channels]);
-            #[expect(unsafe_code, reason = "functions compiled for AVX-512")]
-            // SAFETY: AVX-512 was detected.
-            unsafe {
-                let moments = moments(x, self.epsilon);
-                apply(x, Instance { moments, gamma, beta, slope: self.slope }, y);
-                moments
-            }
+            let moments = moments(self.set, x, self.epsilon);
+            apply(self.set, x, Instance { moments, gamma, beta, slope: self.slope }, y);
+            moments
         });
         let moments = moments.collect();
         (y, moments)
@@ -85,14 +84,10 @@ impl Norm {
                 beta: beta[i % self.channels],
                 slope: self.slope,
             };
-            #[expect(unsafe_code, reason = "functions compiled for AVX-512")]
-            // SAFETY: AVX-512 was detected.
-            unsafe {
-                let sums = slopes(x, dy, one);
-                let means = sums.map(|sum| (sum / self.voxels as f64) as f32);
-                apply_backward(x, dy, one, means, dx);
-                sums
-            }
+            let sums = slopes(self.set, x, dy, one);
+            let [mean_d, mean_dh] = sums.map(|sum| (sum / self.voxels as f64) as f32);
+            apply_backward(self.set, x, dy, one, mean_d, mean_dh, dx);
+            sums
         });
         let sums: Vec<[f64; 2]> = sums.collect();
         let mut gradients = Gradients { x: dx, gamma: vec![0.0; self.channels], beta: vec![0.0; self.channels] };
@@ -130,30 +125,23 @@ impl Instance {
     }
 }
 
-#[expect(unsafe_code, reason = "compiled for AVX-512")]
-/// # Safety
-/// The processor has AVX-512.
-#[target_feature(enable = "avx512f")]
-unsafe fn moments(x: &[f32], epsilon: f32) -> Moments {
-    let count = x.len() as f64;
-    // The first pass need not be exact: it only says where to stand for the second.
-    // SAFETY: as promised by the caller.
-    let [sum, _] = unsafe { sums_about(x, 0.0) };
-    let centre = (sum / count) as f32;
-    // SAFETY: as above.
-    let [left_over, squares] = unsafe { sums_about(x, centre) }.map(|sum| sum / count);
-    let variance = (squares - left_over * left_over).max(0.0);
-    let reciprocal = 1.0 / (variance + f64::from(epsilon)).sqrt();
-    Moments { centre, reciprocal: reciprocal as f32, offset: (-left_over * reciprocal) as f32 }
+compiled! {
+    /// Mean and deviation of a volume.
+    fn moments(x: &[f32], epsilon: f32) -> Moments {
+        let count = x.len() as f64;
+        // The first pass need not be exact: it only says where to stand for the second.
+        let [sum, _] = sums_about(x, 0.0);
+        let centre = (sum / count) as f32;
+        let [left_over, squares] = sums_about(x, centre).map(|sum| sum / count);
+        let variance = (squares - left_over * left_over).max(0.0);
+        let reciprocal = 1.0 / (variance + f64::from(epsilon)).sqrt();
+        Moments { centre, reciprocal: reciprocal as f32, offset: (-left_over * reciprocal) as f32 }
+    }
 }
 
-#[expect(unsafe_code, reason = "compiled for AVX-512")]
 /// Sums of x - centre and of its square.
-///
-/// # Safety
-/// The processor has AVX-512.
-#[target_feature(enable = "avx512f")]
-unsafe fn sums_about(x: &[f32], centre: f32) -> [f64; 2] {
+#[inline(always)]
+fn sums_about(x: &[f32], centre: f32) -> [f64; 2] {
     let mut totals = [0f64; 2];
     for block in x.chunks(BLOCK) {
         let (mut lanes, mut squares) = ([0f32; LANES], [0f32; LANES]);
@@ -176,55 +164,50 @@ unsafe fn sums_about(x: &[f32], centre: f32) -> [f64; 2] {
     totals
 }
 
-#[expect(unsafe_code, reason = "compiled for AVX-512")]
-/// # Safety
-/// The processor has AVX-512.
-#[target_feature(enable = "avx512f")]
-unsafe fn apply(x: &[f32], one: Instance, y: &mut [f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        let (_, z) = one.normal(*x);
-        *y = if z > 0.0 { z } else { z * one.slope };
+compiled! {
+    /// Normalises, scales and shifts a volume, and applies the leaky ReLU.
+    fn apply(x: &[f32], one: Instance, y: &mut [f32]) {
+        for (y, x) in y.iter_mut().zip(x) {
+            let (_, z) = one.normal(*x);
+            *y = if z > 0.0 { z } else { z * one.slope };
+        }
     }
 }
 
-#[expect(unsafe_code, reason = "compiled for AVX-512")]
-/// Sums of d and d h.
-///
-/// # Safety
-/// The processor has AVX-512.
-#[target_feature(enable = "avx512f")]
-unsafe fn slopes(x: &[f32], dy: &[f32], one: Instance) -> [f64; 2] {
-    let mut totals = [0f64; 2];
-    for (x, dy) in x.chunks(BLOCK).zip(dy.chunks(BLOCK)) {
-        let (mut d_lanes, mut dh_lanes) = ([0f32; LANES], [0f32; LANES]);
-        let (xs, dys) = (x.chunks_exact(LANES), dy.chunks_exact(LANES));
-        for (x, dy) in xs.remainder().iter().zip(dys.remainder()) {
-            let (h, slope) = one.at(*x);
-            totals[0] += f64::from(dy * slope);
-            totals[1] += f64::from(dy * slope * h);
-        }
-        for (x, dy) in xs.zip(dys) {
-            for i in 0..LANES {
-                let (h, slope) = one.at(x[i]);
-                let d = dy[i] * slope;
-                d_lanes[i] += d;
-                dh_lanes[i] = d.mul_add(h, dh_lanes[i]);
+compiled! {
+    /// Sums of d and d h.
+    fn slopes(x: &[f32], dy: &[f32], one: Instance) -> [f64; 2] {
+        let mut totals = [0f64; 2];
+        for (x, dy) in x.chunks(BLOCK).zip(dy.chunks(BLOCK)) {
+            let (mut d_lanes, mut dh_lanes) = ([0f32; LANES], [0f32; LANES]);
+            let (xs, dys) = (x.chunks_exact(LANES), dy.chunks_exact(LANES));
+            for (x, dy) in xs.remainder().iter().zip(dys.remainder()) {
+                let (h, slope) = one.at(*x);
+                totals[0] += f64::from(dy * slope);
+                totals[1] += f64::from(dy * slope * h);
             }
+            for (x, dy) in xs.zip(dys) {
+                for i in 0..LANES {
+                    let (h, slope) = one.at(x[i]);
+                    let d = dy[i] * slope;
+                    d_lanes[i] += d;
+                    dh_lanes[i] = d.mul_add(h, dh_lanes[i]);
+                }
+            }
+            totals[0] += d_lanes.iter().map(|lane| f64::from(*lane)).sum::<f64>();
+            totals[1] += dh_lanes.iter().map(|lane| f64::from(*lane)).sum::<f64>();
         }
-        totals[0] += d_lanes.iter().map(|lane| f64::from(*lane)).sum::<f64>();
-        totals[1] += dh_lanes.iter().map(|lane| f64::from(*lane)).sum::<f64>();
+        totals
     }
-    totals
 }
 
-#[expect(unsafe_code, reason = "compiled for AVX-512")]
-/// # Safety
-/// The processor has AVX-512.
-#[target_feature(enable = "avx512f")]
-unsafe fn apply_backward(x: &[f32], dy: &[f32], one: Instance, [mean_d, mean_dh]: [f32; 2], dx: &mut [f32]) {
-    let scale = one.gamma * one.moments.reciprocal;
-    for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
-        let (h, slope) = one.at(*x);
-        *dx = scale * (dy.mul_add(slope, -mean_d) - h * mean_dh);
+compiled! {
+    /// The gradient of the input.
+    fn apply_backward(x: &[f32], dy: &[f32], one: Instance, mean_d: f32, mean_dh: f32, dx: &mut [f32]) {
+        let scale = one.gamma * one.moments.reciprocal;
+        for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
+            let (h, slope) = one.at(*x);
+            *dx = scale * (dy.mul_add(slope, -mean_d) - h * mean_dh);
+        }
     }
 }

@@ -13,8 +13,6 @@ pub(super) fn conv3d(x: Tensor<5>, weight: Tensor<5>, stride: usize) -> Tensor<5
     if stride == 1 { portable::conv3d(x, weight, 1) } else { strided(x, weight) }
 }
 
-pub(super) use super::portable::instance_norm_leaky_relu;
-
 pub(super) fn conv_transpose3d(x: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
     let [samples, inputs, depth, height, width] = x.dims();
     let outputs = weight.dims()[1];

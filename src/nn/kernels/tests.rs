@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::{KernelPath, conv_transpose3d_on, conv3d_on, instance_norm_leaky_relu_on};
-use crate::nn::{device, floats};
+use crate::nn::{Precision, device, floats};
 use crate::rng::{Purpose, stream};
 
 fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
@@ -16,8 +16,8 @@ fn random<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tens
 
 /// The paths that are held to the portable one, as far as this processor has them.
 fn others() -> Vec<KernelPath> {
-    let all = [KernelPath::Avx512, KernelPath::Reshaped];
-    all.into_iter().filter(|path| *path != KernelPath::Avx512 || KernelPath::detected() == *path).collect()
+    let all = [KernelPath::Avx512, KernelPath::Avx2, KernelPath::Reshaped];
+    all.into_iter().filter(|path| path.is_available()).collect()
 }
 
 /// Largest difference as a share of the largest value.
@@ -179,10 +179,10 @@ type Operation = (&'static str, [usize; 5], fn(Tensor<5>, Tensor<5>) -> Tensor<5
 
 /// The convolutions, over `[samples, 6, ...]`.
 const OPERATIONS: [Operation; 4] = [
-    ("stride 1", [9, 6, 3, 3, 3], |x, weight| super::conv3d(x, weight, 1)),
-    ("stride 2", [9, 6, 3, 3, 3], |x, weight| super::conv3d(x, weight, 2)),
-    ("kernel 1", [9, 6, 1, 1, 1], |x, weight| super::conv3d(x, weight, 1)),
-    ("transposed", [6, 9, 2, 2, 2], |x, weight| super::conv_transpose3d(x, weight)),
+    ("stride 1", [9, 6, 3, 3, 3], |x, weight| super::conv3d(x, weight, 1, Precision::F32)),
+    ("stride 2", [9, 6, 3, 3, 3], |x, weight| super::conv3d(x, weight, 2, Precision::F32)),
+    ("kernel 1", [9, 6, 1, 1, 1], |x, weight| super::conv3d(x, weight, 1, Precision::F32)),
+    ("transposed", [6, 9, 2, 2, 2], |x, weight| super::conv_transpose3d(x, weight, Precision::F32)),
 ];
 
 /// Instance norm with scale and shift drawn from a tensor of weights.

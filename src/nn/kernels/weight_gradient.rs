@@ -9,13 +9,15 @@ use std::arch::x86_64::{
 
 use rayon::prelude::*;
 
+use super::avx2;
 use super::halo::{Halo, Lane};
+use super::instructions::Instructions;
 use super::packed::tile;
 
 /// Outputs of the largest tile.
-const OUTPUTS: usize = 8;
+pub(super) const OUTPUTS: usize = 8;
 /// Taps of the largest tile.
-const TAPS: usize = 3;
+pub(super) const TAPS: usize = 3;
 /// Voxels of a chunk, so that its part of x and dy stays in the first-level cache.
 const CHUNK: usize = 832;
 /// Partial sums; more than any number of threads gains from.
@@ -33,7 +35,13 @@ struct Run {
 
 /// Gradient of the weights, `[outputs][inputs * taps]`. `dy` was made by [`super::halo::pitched`] with the row pitch of
 /// `x`; `shape` is that of its volumes.
-pub(super) fn weight_gradient(x: &Halo, dy: &Halo, offsets: &[usize], shape: [usize; 3]) -> Vec<f32> {
+pub(super) fn weight_gradient(
+    set: Instructions,
+    x: &Halo,
+    dy: &Halo,
+    offsets: &[usize],
+    shape: [usize; 3],
+) -> Vec<f32> {
     let taps = offsets.len();
     let columns = x.channels * taps;
     if x.samples == 0 {
@@ -55,7 +63,7 @@ pub(super) fn weight_gradient(x: &Halo, dy: &Halo, offsets: &[usize], shape: [us
     let partial = runs.par_chunks(share).map(|runs| {
         let mut sums = vec![0f32; dy.channels * columns];
         for run in runs {
-            add_run(x, dy, offsets, *run, &mut sums);
+            add_run(set, x, dy, offsets, *run, &mut sums);
         }
         sums
     });
@@ -87,7 +95,7 @@ fn runs(samples: usize, [depth, height, width]: [usize; 3], row: usize) -> Vec<R
     runs
 }
 
-fn add_run(x: &Halo, dy: &Halo, offsets: &[usize], run: Run, sums: &mut [f32]) {
+fn add_run(set: Instructions, x: &Halo, dy: &Halo, offsets: &[usize], run: Run, sums: &mut [f32]) {
     let taps = offsets.len();
     let columns = x.channels * taps;
     let start = |halo: &Halo| {
@@ -108,10 +116,11 @@ fn add_run(x: &Halo, dy: &Halo, offsets: &[usize], run: Run, sums: &mut [f32]) {
             let width = if columns - column >= TAPS { TAPS } else { 1 };
             let taps = &taps[column..column + width];
             #[expect(unsafe_code, reason = "vector loads through pointers")]
-            // SAFETY: AVX-512 was detected; the bounds asserted by `weight_gradient` cover every run, and runs of dy
+            // SAFETY: the set was detected; the bounds asserted by `weight_gradient` cover every run, and runs of dy
             // begin at multiples of 16 floats from an aligned buffer.
             let tile = unsafe {
                 match (rows, width) {
+                    _ if set == Instructions::Avx2 => avx2::dots(dy, taps, rows, walk),
                     (8, TAPS) => dots::<8, TAPS>(dy, taps, walk),
                     (8, _) => dots::<8, 1>(dy, taps, walk),
                     (4, TAPS) => dots::<4, TAPS>(dy, taps, walk),
@@ -135,12 +144,12 @@ fn add_run(x: &Halo, dy: &Halo, offsets: &[usize], run: Run, sums: &mut [f32]) {
 
 /// How to step through a run.
 #[derive(Clone, Copy)]
-struct Walk {
-    channel: usize,
-    plane_dy: usize,
-    plane_x: usize,
-    planes: usize,
-    length: usize,
+pub(super) struct Walk {
+    pub(super) channel: usize,
+    pub(super) plane_dy: usize,
+    pub(super) plane_x: usize,
+    pub(super) planes: usize,
+    pub(super) length: usize,
 }
 
 #[expect(unsafe_code, reason = "AVX-512 intrinsics on pointers")]
