@@ -167,6 +167,13 @@ impl Fault {
         self
     }
 
+    /// More to do about it.
+    #[must_use]
+    pub fn and_hint(mut self, hint: &str) -> Self {
+        self.0.hint = Some(self.0.hint.take().map_or_else(|| hint.to_string(), |first| format!("{first}; {hint}")));
+        self
+    }
+
     /// The text in which the error stands and the bytes it concerns.
     #[must_use]
     pub fn span(mut self, name: &str, text: &str, bytes: Range<usize>) -> Self {
@@ -178,6 +185,14 @@ impl Fault {
     /// Which exit code this deserves.
     pub fn kind(&self) -> Kind {
         self.0.kind
+    }
+
+    /// The parts of the message that apply, after its first sentence, under their names.
+    pub fn parts(&self) -> Vec<(&'static str, String)> {
+        let file = self.0.file.as_ref().map(|file| file.display().to_string());
+        let Parts { field, expected, found, hint, .. } = &*self.0;
+        let all = [("file", &file), ("field", field), ("expected", expected), ("found", found), ("hint", hint)];
+        all.into_iter().filter_map(|(name, part)| part.clone().map(|part| (name, part))).collect()
     }
 
     /// The first sentence alone.

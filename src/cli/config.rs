@@ -52,7 +52,7 @@ pub(super) struct Config {
 pub(super) enum Source {
     /// Made up from a seed.
     Phantoms(Phantom),
-    /// A folder in the form of the Medical Segmentation Decathlon.
+    /// A folder in any layout that is known; the name is that of the first one, and stands in the runs of people.
     Decathlon(PathBuf),
 }
 
@@ -96,6 +96,8 @@ impl Default for Network {
 pub(super) struct TrainConfig {
     /// Number of folds.
     pub(super) folds: usize,
+    /// Folds that are given instead, as nnU-Net's `splits_final.json`.
+    pub(super) splits: Option<PathBuf>,
     /// How each network is trained.
     pub(super) recipe: Recipe,
     /// How test volumes are predicted.
@@ -106,7 +108,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         let recipe = Recipe { steps: 1000, ..Recipe::default() };
         let window = Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 };
-        Self { folds: 3, recipe, window }
+        Self { folds: 3, splits: None, recipe, window }
     }
 }
 
@@ -184,7 +186,7 @@ impl Config {
         self.proxy.check().map_err(|fault| fault.within("proxy"))?;
         self.train.recipe.check().map_err(|fault| fault.within("train.recipe"))?;
         self.fits_in_memory()?;
-        let multiple = self.unet(1).multiple();
+        let multiple = self.unet(1, 1).multiple();
         for (field, recipe) in [("proxy.recipe", &self.proxy.recipe), ("train.recipe", &self.train.recipe)] {
             if recipe.patches.patch.iter().any(|n| n % multiple != 0) {
                 return Err(Fault::new("patch does not fit the network")
@@ -199,7 +201,7 @@ impl Config {
 
     /// Sizes that are fine one by one and absurd together.
     fn fits_in_memory(&self) -> Result<()> {
-        let parameters = self.unet(1).parameters();
+        let parameters = self.unet(1, 1).parameters();
         if parameters > MOST_PARAMETERS {
             return Err(Fault::new("network is impossibly large")
                 .field("network.width, network.levels")
@@ -239,11 +241,11 @@ impl Config {
         }
     }
 
-    /// The network for a number of foreground classes.
-    pub(super) fn unet(&self, classes: usize) -> UNet3dConfig {
+    /// The network for a number of channels and of foreground classes.
+    pub(super) fn unet(&self, in_channels: usize, classes: usize) -> UNet3dConfig {
         let background = usize::from(self.network.activation == Activation::Softmax);
         let out_channels = classes + background;
-        UNet3dConfig { in_channels: 1, out_channels, width: self.network.width, levels: self.network.levels }
+        UNet3dConfig { in_channels, out_channels, width: self.network.width, levels: self.network.levels }
     }
 
     /// The form of losses for a number of foreground classes.

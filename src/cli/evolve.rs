@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
 
     let proxy = Proxy {
         config: &config.proxy,
-        network: config.unet(dataset.classes.len()),
+        network: config.unet(dataset.channels, dataset.classes.len()),
         train: dataset.select(&split.train),
         validation: dataset.select(&split.validation),
         digest: &dataset.digest,
@@ -138,7 +138,7 @@ fn introduce(config: &Config, dataset: &Dataset, split: &Holdout, run: &RunDir, 
         common.threads(),
     ));
     term.say(&format!("run: {}\n", run.path().display()));
-    let parameters = config.unet(dataset.classes.len()).parameters();
+    let parameters = config.unet(dataset.channels, dataset.classes.len()).parameters();
     term.detail(&format!(
         "network: {parameters} parameters; kernels: {}; seed {}",
         crate::nn::kernel_path().name_at(config.proxy.recipe.precision),

@@ -40,7 +40,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 bad input, 3 stopped b
 /// What means the same in every command.
 #[derive(Debug, Args)]
 struct Common {
-    /// Folder with images and masks (Medical Segmentation Decathlon form) instead of the configured data
+    /// Dataset (Medical Segmentation Decathlon, nnU-Net raw, BIDS, images/ and labels/) instead of the configured data
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Where the results go; must not exist or be empty
@@ -82,7 +82,7 @@ enum Command {
     /// What a grammar can say, and whether a formula belongs to it
     #[command(subcommand)]
     Grammar(grammar::Command),
-    /// Phantoms as files
+    /// Check, show, divide or make up datasets
     #[command(subcommand)]
     Data(data::Command),
     /// How fast this machine is at what a search does

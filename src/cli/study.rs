@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::config::Config;
 use super::manifest::{self, Manifest};
 use crate::data::Dataset;
+use crate::data::folds::{self, Fold};
+use crate::data::splits::{self, NamedFold};
 use crate::fault::Result;
 use crate::losses::strategy::Strategy;
 
@@ -26,11 +28,21 @@ pub(super) struct StudyManifest {
     pub(super) cases: Vec<String>,
     /// Digest of the dataset from which the cases are.
     pub(super) data_digest: String,
+    /// Who trains on which case. Runs of earlier versions lack it; theirs follow from the seed.
+    #[serde(default)]
+    pub(super) folds: Vec<NamedFold>,
 }
 
 impl StudyManifest {
-    pub(super) fn new(config: &Config, losses: &[Strategy], cases: Vec<String>, dataset: &Dataset) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        losses: &[Strategy],
+        cases: Vec<String>,
+        folds: &[Fold],
+        dataset: &Dataset,
+    ) -> Self {
         Self {
+            folds: splits::named(folds, &cases),
             lossgen: env!("CARGO_PKG_VERSION").to_string(),
             kernels: crate::nn::kernel_path().name_at(config.train.recipe.precision),
             config: config.clone(),
@@ -46,6 +58,17 @@ impl StudyManifest {
     /// If there is none, or it is that of a search.
     pub(super) fn load(run: &Path) -> Result<Self> {
         manifest::load::<Self, Manifest>(run, "train", "evolve")
+    }
+
+    /// The folds of the cases.
+    ///
+    /// # Errors
+    /// If they are not folds of these cases.
+    pub(super) fn folds(&self) -> Result<Vec<Fold>> {
+        if self.folds.is_empty() {
+            return folds::split(&self.cases, self.config.train.folds, self.config.seed);
+        }
+        splits::places(&self.folds, &self.cases, &self.cases)
     }
 
     /// The losses.

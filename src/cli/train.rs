@@ -12,8 +12,8 @@ use super::reference::{self, Composed, Found};
 use super::study::StudyManifest;
 use super::term::Term;
 use super::{Common, STOP, results};
-use crate::data::folds;
-use crate::data::{Case, Dataset};
+use crate::data::folds::{self, Fold};
+use crate::data::{Case, Dataset, splits};
 use crate::evolution::Gates;
 use crate::fault::{Fault, Result};
 use crate::losses::form::Form;
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     #[arg(short, long = "loss", value_name = "L", required_unless_present = "resume")]
     losses: Vec<String>,
     /// Continue an interrupted run; with --data if its cases are elsewhere now
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "losses", "run", "folds", "steps", "out", "seed"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "losses", "run", "folds", "splits", "steps", "out", "seed"])]
     resume: Option<PathBuf>,
     /// Train only on cases that the search of this run never saw; implied by a loss that comes from a run
     #[arg(long, value_name = "RUN")]
@@ -39,6 +39,9 @@ pub(super) struct Arguments {
     /// Number of folds
     #[arg(long, value_name = "K")]
     folds: Option<usize>,
+    /// Folds from a file, as nnU-Net and `lossgen data split` write it (splits_final.json)
+    #[arg(long, value_name = "FILE", conflicts_with = "folds")]
+    splits: Option<PathBuf>,
     /// Optimiser steps of each training
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
@@ -50,6 +53,7 @@ struct Plan {
     losses: Vec<Strategy>,
     dataset: Dataset,
     cases: Vec<Arc<Case>>,
+    folds: Vec<Fold>,
     out: RunDir,
 }
 
@@ -58,9 +62,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         Some(run) => resumed(run, common, term)?,
         None => planned(arguments, common, term)?,
     };
-    let Plan { config, losses, dataset, cases, out } = &plan;
-    let ids: Vec<String> = cases.iter().map(|case| case.id.clone()).collect();
-    let folds = folds::split(&ids, config.train.folds, config.seed)?;
+    let Plan { config, losses, dataset, cases, folds, out } = &plan;
     term.say(&format!(
         "{} losses x {} folds, {} steps each ({} threads)\nresults: {}\n",
         losses.len(),
@@ -72,8 +74,8 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     let study = Study {
         losses,
         cases,
-        folds: &folds,
-        network: config.unet(dataset.classes.len()),
+        folds,
+        network: config.unet(dataset.channels, dataset.classes.len()),
         recipe: &config.train.recipe,
         window: config.train.window,
         seed: config.seed,
@@ -120,14 +122,20 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
     let cases = unseen(&dataset, manifest.as_ref())?;
     let ids: Vec<String> = cases.iter().map(|case| case.id.clone()).collect();
     // Whatever can be wrong is looked at before anything is made.
-    folds::split(&ids, config.train.folds, config.seed)?;
+    let folds = match &config.train.splits {
+        Some(file) => {
+            let given = splits::read(file)?;
+            splits::places(&given, &ids, &dataset.ids()).map_err(|fault| fault.file(file))?
+        }
+        None => folds::split(&ids, config.train.folds, config.seed)?,
+    };
     let seen = search.map_or(String::new(), |run| format!(", none of them seen by the search of {}", run.display()));
     term.say(&format!("{}: {} cases{seen}", dataset.name, cases.len()));
 
     let out = RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/train")))?;
-    let manifest = StudyManifest::new(&config, &losses, ids, &dataset);
+    let manifest = StudyManifest::new(&config, &losses, ids, &folds, &dataset);
     out.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
-    Ok(Plan { config, losses, dataset, cases, out })
+    Ok(Plan { config, losses, dataset, cases, folds, out })
 }
 
 fn resumed(run: &Path, common: &Common, term: &Term) -> Result<Plan> {
@@ -139,12 +147,12 @@ fn resumed(run: &Path, common: &Common, term: &Term) -> Result<Plan> {
     let dataset = manifest.config.dataset()?;
     check_digest(&manifest.data_digest, &dataset)?;
     let cases = dataset.select(&places(&manifest.cases, &dataset)?);
-    let losses = manifest.losses()?;
+    let (losses, folds) = (manifest.losses()?, manifest.folds()?);
     let out = RunDir::open(run)?;
     if manifest != old {
         out.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
     }
-    Ok(Plan { losses, config: manifest.config, dataset, cases, out })
+    Ok(Plan { losses, folds, config: manifest.config, dataset, cases, out })
 }
 
 /// The one run whose cases must be kept apart.
@@ -172,7 +180,12 @@ fn configure(arguments: &Arguments, manifest: Option<&Manifest>, common: &Common
         (_, file) => Config::resolve(file.as_deref(), common)?,
     };
     config.seed = common.seed.unwrap_or(config.seed);
-    config.train.folds = arguments.folds.unwrap_or(config.train.folds);
+    if let Some(folds) = arguments.folds {
+        (config.train.folds, config.train.splits) = (folds, None);
+    }
+    if let Some(file) = &arguments.splits {
+        config.train.splits = Some(file.clone());
+    }
     config.train.recipe.steps = arguments.steps.unwrap_or(config.train.recipe.steps);
     config.check()?;
     Ok(config)

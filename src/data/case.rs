@@ -5,25 +5,25 @@
 //! reference count between threads.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::layout::{Entry, Layout};
+use super::digest::digest;
+use super::layout::{self, Entry, Layout};
 use super::nifti;
 use super::preprocess::{LabelMode, Preprocess};
 use crate::fault::{Fault, Result};
-use crate::volume::{Grid, Volume, affine, resample};
+use crate::volume::{Grid, Volume, affine, relation::Relation, resample};
 
 /// One subject's image and truth.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// Name of the case, unique in its dataset.
     pub id: String,
-    /// The preprocessed image.
-    pub image: Volume<f32>,
+    /// The preprocessed image: one volume for each channel, all on the same grid.
+    pub channels: Vec<Volume<f32>>,
     /// Its truth on the same grid: 0 is background, `c + 1` is class `c`.
     pub label: Arc<Volume<u8>>,
     /// The truth on the grid of the file, in the same classes: what predictions are judged by. The same object as
@@ -36,58 +36,73 @@ pub struct Case {
 }
 
 impl Case {
-    /// Preprocesses an image and its truth. `values` are the label values of the foreground classes, ascending.
+    /// Preprocesses the channels of an image, one at least, and its truth. `values` are the label values of the foreground classes, ascending.
     ///
     /// # Errors
-    /// If the two are on different grids, the truth has a value beyond `values`, or the image cannot be normalised.
+    /// If they are on different grids, the truth has a value beyond `values`, or a channel cannot be normalised.
     pub fn new(
         id: &str,
-        image: &Volume<f32>,
+        channels: &[Volume<f32>],
         mask: &Volume<u8>,
         values: &[u8],
         preprocess: &Preprocess,
     ) -> Result<Self> {
-        same_grid("the image", &image.grid, &mask.grid)?;
+        for channel in channels {
+            same_grid("the image", &channel.grid, &mask.grid)?;
+        }
         let truth = classes_of(mask, values, preprocess.labels)?;
-        Ok(Self::assemble(id, preprocess.image(image)?, truth, preprocess.labels.count(values)))
+        let channels = channels.iter().map(|channel| preprocess.image(channel)).collect::<Result<_>>()?;
+        Ok(Self::assemble(id, channels, truth, preprocess.labels.count(values)))
     }
 
-    /// Reads and preprocesses the files of a case.
+    /// Reads and preprocesses the files of a case with `channels` channels.
     ///
     /// # Errors
-    /// As [`nifti::read_image`], [`nifti::read_label`] and [`Case::new`], with the file that is to blame.
-    pub fn read(entry: &Entry, values: &[u8], preprocess: &Preprocess) -> Result<Self> {
-        let (image, mask) = (nifti::read_image(&entry.image)?, nifti::read_label(&entry.label)?);
-        let blame = |path: &Path| {
-            let path = path.to_path_buf();
-            move |fault: Fault| fault.file(path)
-        };
-        same_grid(&entry.image.display().to_string(), &image.grid, &mask.grid).map_err(blame(&entry.label))?;
-        let truth = classes_of(&mask, values, preprocess.labels).map_err(blame(&entry.label))?;
-        let image = preprocess.image(&image).map_err(blame(&entry.image))?;
-        let case = Self::assemble(&entry.id, image, truth, preprocess.labels.count(values));
-        Ok(Self { source: Some(entry.image.clone()), ..case })
+    /// As [`nifti::read_channels`], [`nifti::read_label`] and [`Case::new`], with the file that is to blame.
+    pub fn read(entry: &Entry, channels: usize, values: &[u8], preprocess: &Preprocess) -> Result<Self> {
+        let mask = nifti::read_label(&entry.label)?;
+        let truth = classes_of(&mask, values, preprocess.labels).map_err(|fault| fault.file(&entry.label))?;
+        let mut prepared = Vec::with_capacity(channels);
+        for path in &entry.images {
+            for channel in nifti::read_channels(path)? {
+                same_grid(&path.display().to_string(), &channel.grid, &mask.grid)
+                    .map_err(|fault| fault.file(&entry.label))?;
+                prepared.push(preprocess.image(&channel).map_err(|fault| fault.file(path))?);
+            }
+        }
+        if prepared.len() != channels {
+            return Err(other_channels(&entry.images[0], channels, prepared.len()));
+        }
+        let case = Self::assemble(&entry.id, prepared, truth, preprocess.labels.count(values));
+        Ok(Self { source: Some(entry.images[0].clone()), ..case })
     }
 
     /// Reads every case of a dataset in parallel; results stand in the order of its entries, good and bad alike.
     pub fn read_all(layout: &Layout, preprocess: &Preprocess) -> Vec<Result<Self>> {
         let values: Vec<u8> = layout.classes.iter().map(|(value, _)| *value).collect();
-        layout.entries.par_iter().map(|entry| Self::read(entry, &values, preprocess)).collect()
+        let channels = layout.channels.len();
+        layout.entries.par_iter().map(|entry| Self::read(entry, channels, &values, preprocess)).collect()
     }
 
     /// Joins a preprocessed image and its native truth.
-    fn assemble(id: &str, image: Volume<f32>, truth: Volume<u8>, classes: usize) -> Self {
+    fn assemble(id: &str, channels: Vec<Volume<f32>>, truth: Volume<u8>, classes: usize) -> Self {
         let native_label = Arc::new(truth);
-        let label = if image.grid.shape == native_label.grid.shape {
+        let shape = channels[0].grid.shape;
+        let label = if shape == native_label.grid.shape {
             Arc::clone(&native_label)
         } else {
-            Arc::new(resample::labels(&native_label, image.grid.shape))
+            Arc::new(resample::labels(&native_label, shape))
         };
         let mut voxels_of_class = vec![Vec::new(); classes];
         for (index, class) in label.voxels.iter().enumerate().filter(|(_, class)| **class > 0) {
             voxels_of_class[usize::from(*class) - 1].push(index as u32);
         }
-        Self { id: id.to_string(), image, label, native_label, voxels_of_class, source: None }
+        Self { id: id.to_string(), channels, label, native_label, voxels_of_class, source: None }
+    }
+
+    /// The preprocessed grid.
+    pub fn grid(&self) -> &Grid {
+        &self.channels[0].grid
     }
 
     /// The grid of the file.
@@ -104,9 +119,9 @@ impl Case {
     /// the class after resampling, not before, keeps edges where the network put them.
     ///
     /// # Errors
-    /// If `map` does not have one value per voxel of the preprocessed image.
+    /// If `map` does not have one value per voxel of the preprocessed grid.
     pub fn restore(&self, map: Vec<f32>) -> Result<Volume<f32>> {
-        let map = Volume::new(self.image.grid.clone(), map)?;
+        let map = Volume::new(self.grid().clone(), map)?;
         let native = self.native_grid();
         let voxels =
             if map.grid.shape == native.shape { map.voxels } else { resample::linear(&map, native.shape).voxels };
@@ -120,7 +135,18 @@ fn same_grid(image_name: &str, image: &Grid, mask: &Grid) -> Result<()> {
     Err(Fault::new(format!("mask is on another grid than its image: {} differs", difference.what))
         .expected(format!("{}, as {image_name}", difference.first))
         .found(difference.second)
-        .hint("resample the mask to the image, or correct the header that is wrong"))
+        .hint(Relation::of(image, mask).cure()))
+}
+
+/// An image that has not the channels of its dataset.
+pub(super) fn other_channels(image: &Path, expected: usize, found: usize) -> Fault {
+    let count = |n: usize| format!("{n} channel{}", if n == 1 { "" } else { "s" });
+    Fault::new("image has not the channels of its dataset")
+        .file(image)
+        .field("channels")
+        .expected(count(expected))
+        .found(count(found))
+        .hint("dataset.json names the channels (`modality` or `channel_names`); they stand along the fourth axis or in a file each")
 }
 
 /// Numbers label values by class: all one, or by their place in `values`.
@@ -146,8 +172,10 @@ fn classes_of(mask: &Volume<u8>, values: &[u8], mode: LabelMode) -> Result<Volum
 pub struct Dataset {
     /// What the dataset calls itself.
     pub name: String,
-    /// Names of the foreground classes, in the order of channels.
+    /// Names of the foreground classes, in the order of outputs.
     pub classes: Vec<String>,
+    /// Channels of every image.
+    pub channels: usize,
     /// The cases, by id.
     pub cases: Vec<Arc<Case>>,
     /// BLAKE3, in hexadecimal, of everything that decides the cases: contents of the files, classes, preprocessing.
@@ -155,19 +183,23 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads a folder in the form of the Medical Segmentation Decathlon, all cases in parallel.
+    /// Reads a folder in any known layout, all cases in parallel.
     ///
     /// # Errors
-    /// If the preprocessing makes no sense, the folder is not in that form, or a case cannot be used: always the fault
-    /// of the first such case by id.
+    /// If the preprocessing makes no sense, the folder is in no known layout, or a case cannot be used: always the fault
+    /// of the first such case by id, with the number of the others.
     pub fn load(folder: &Path, preprocess: &Preprocess) -> Result<Self> {
         preprocess.validate()?;
         let layout = Layout::read(folder)?;
         // Judged in order: rayon's own `collect::<Result<_>>` returns whichever error came first.
-        let cases: Vec<Arc<Case>> =
-            Case::read_all(&layout, preprocess).into_iter().map(|case| case.map(Arc::new)).collect::<Result<_>>()?;
-        let hashes: Vec<Result<[blake3::Hash; 2]>> =
-            layout.entries.par_iter().map(|entry| Ok([hash(&entry.image)?, hash(&entry.label)?])).collect();
+        let read = Case::read_all(&layout, preprocess);
+        let bad = read.iter().filter(|case| case.is_err()).count();
+        let named = |(case, entry): (Result<Case>, &Entry)| match case {
+            Ok(case) => Ok(Arc::new(case)),
+            Err(fault) => Err(layout::in_case(fault, &entry.id, bad - 1, folder)),
+        };
+        let cases: Vec<Arc<Case>> = read.into_iter().zip(&layout.entries).map(named).collect::<Result<_>>()?;
+        let hashes: Vec<Result<[blake3::Hash; 2]>> = layout.entries.par_iter().map(Entry::hashes).collect();
         let hashes = hashes.into_iter().collect::<Result<Vec<_>>>()?;
         distinct(&layout.entries, &hashes)?;
         let ids = layout.entries.iter().map(|entry| entry.id.as_str());
@@ -198,7 +230,8 @@ impl Dataset {
             LabelMode::Foreground if names.len() > 1 => vec!["foreground".to_string()],
             _ => names,
         };
-        Ok(Self { name: name.to_string(), classes, cases, digest })
+        let channels = cases[0].channels.len();
+        Ok(Self { name: name.to_string(), classes, channels, cases, digest })
     }
 
     /// The ids of all cases, in their order.
@@ -219,46 +252,15 @@ impl Dataset {
 fn distinct(entries: &[Entry], hashes: &[[blake3::Hash; 2]]) -> Result<()> {
     let mut first = BTreeMap::new();
     for (entry, [image, _]) in entries.iter().zip(hashes) {
-        if let Some(other) = first.insert(*image.as_bytes(), &entry.image) {
+        if let Some(other) = first.insert(*image.as_bytes(), &entry.images[0]) {
             return Err(Fault::new("two cases have the same image")
-                .file(&entry.image)
+                .file(&entry.images[0])
                 .expected("images that differ")
                 .found(format!("every byte of it in {}", other.display()))
                 .hint("remove one of the two; otherwise training and test cases overlap"));
         }
     }
     Ok(())
-}
-
-fn hash(path: &Path) -> Result<blake3::Hash> {
-    let mut hasher = blake3::Hasher::new();
-    File::open(path)
-        .and_then(|file| hasher.update_reader(file).map(|_| ()))
-        .map_err(|error| Fault::io("read", path, &error))?;
-    Ok(hasher.finalize())
-}
-
-/// One name for everything that decides the cases. Strings are preceded by their length, so that no two different lists
-/// run together into the same bytes.
-pub(super) fn digest<'a>(
-    classes: &[(u8, String)],
-    preprocess: &Preprocess,
-    contents: impl IntoIterator<Item = (&'a str, [blake3::Hash; 2])>,
-) -> String {
-    let mut hasher = blake3::Hasher::new();
-    let text = |hasher: &mut blake3::Hasher, text: &str| {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
-    // Debug output of plain data: every field, floats with all their digits, no failure to handle.
-    text(&mut hasher, &format!("{preprocess:?} {classes:?}"));
-    for (id, hashes) in contents {
-        text(&mut hasher, id);
-        for hash in hashes {
-            hasher.update(hash.as_bytes());
-        }
-    }
-    hasher.finalize().to_hex().to_string()
 }
 
 #[cfg(test)]
@@ -276,14 +278,15 @@ mod tests {
     fn classes_are_numbered_by_value_or_merged() {
         let (image, mask) = pair([4, 4, 4]);
         let mode = |labels| Preprocess { labels, ..Preprocess::default() };
-        let merged = Case::new("a", &image, &mask, &[2, 5], &mode(LabelMode::Foreground)).unwrap();
+        let merged =
+            Case::new("a", std::slice::from_ref(&image), &mask, &[2, 5], &mode(LabelMode::Foreground)).unwrap();
         assert_eq!((merged.label.voxels[3], merged.label.voxels[4], merged.classes()), (1, 1, 1));
         assert!(Arc::ptr_eq(&merged.label, &merged.native_label));
-        let apart = Case::new("a", &image, &mask, &[2, 5, 9], &mode(LabelMode::Classes)).unwrap();
+        let apart = Case::new("a", std::slice::from_ref(&image), &mask, &[2, 5, 9], &mode(LabelMode::Classes)).unwrap();
         assert_eq!((apart.label.voxels[3], apart.label.voxels[4], apart.classes()), (1, 2, 3));
         assert_eq!(apart.voxels_of_class[0][..2], [3, 8]);
         assert!(apart.voxels_of_class[2].is_empty());
-        let fault = Case::new("a", &image, &mask, &[2], &mode(LabelMode::Classes)).unwrap_err();
+        let fault = Case::new("a", std::slice::from_ref(&image), &mask, &[2], &mode(LabelMode::Classes)).unwrap_err();
         assert!(fault.to_string().contains("found:    5"), "{fault}");
     }
 
@@ -291,7 +294,9 @@ mod tests {
     fn another_grid_is_refused_and_both_values_are_told() {
         let (image, mut mask) = pair([4, 4, 4]);
         mask.grid.spacing[2] = 3.0;
-        let text = Case::new("a", &image, &mask, &[2, 5], &Preprocess::default()).unwrap_err().to_string();
+        let text = Case::new("a", std::slice::from_ref(&image), &mask, &[2, 5], &Preprocess::default())
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("1 x 1 x 2 mm") && text.contains("1 x 1 x 3 mm"), "{text}");
     }
 
@@ -299,14 +304,15 @@ mod tests {
     fn faults_of_files_name_the_file_to_blame() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let entry = Entry { id: "a".into(), image: path("image.nii"), label: path("mask.nii") };
+        let entry =
+            Entry { id: "a".into(), subject: "a".into(), images: vec![path("image.nii")], label: path("mask.nii") };
         let (image, mut mask) = pair([4, 4, 4]);
         let read = |mask: &Volume<u8>, gain: f32| {
-            nifti::write_new_image(&entry.image, &image.map(|v| (gain * v) as i16)).unwrap();
+            nifti::write_new_image(&entry.images[0], &image.map(|v| (gain * v) as i16)).unwrap();
             nifti::write_new_label(&entry.label, mask).unwrap();
-            Case::read(&entry, &[2, 5], &Preprocess::default())
+            Case::read(&entry, 1, &[2, 5], &Preprocess::default())
         };
-        assert_eq!(read(&mask, 1.0).unwrap().source, Some(entry.image.clone()));
+        assert_eq!(read(&mask, 1.0).unwrap().source, Some(entry.images[0].clone()));
         assert!(read(&mask, 0.0).unwrap_err().to_string().contains("image.nii"));
         mask.grid.affine[0][3] = 7.0;
         let text = read(&mask, 1.0).unwrap_err().to_string();
@@ -315,7 +321,7 @@ mod tests {
 
     #[test]
     fn an_image_that_occurs_twice_is_refused() {
-        let entry = |id: &str| Entry { id: id.into(), image: id.into(), label: id.into() };
+        let entry = |id: &str| Entry { id: id.into(), subject: id.into(), images: vec![id.into()], label: id.into() };
         let hash = |text: &str| [blake3::hash(text.as_bytes()), blake3::hash(b"mask")];
         let entries = [entry("a"), entry("b")];
         assert!(distinct(&entries, &[hash("x"), hash("y")]).is_ok());
@@ -326,31 +332,13 @@ mod tests {
     fn a_resampled_case_keeps_the_native_truth_and_finds_its_way_back() {
         let (image, mask) = pair([4, 6, 8]);
         let preprocess = Preprocess { spacing: Some([2.0, 2.0, 2.0]), ..Preprocess::default() };
-        let case = Case::new("a", &image, &mask, &[2, 5], &preprocess).unwrap();
-        assert_eq!((case.image.grid.shape, case.label.grid.shape), ([2, 3, 8], [2, 3, 8]));
+        let case = Case::new("a", std::slice::from_ref(&image), &mask, &[2, 5], &preprocess).unwrap();
+        assert_eq!((case.grid().shape, case.label.grid.shape), ([2, 3, 8], [2, 3, 8]));
         assert_eq!(case.native_grid(), &mask.grid);
         assert_eq!(case.native_label.voxels, mask.map(|v| u8::from(*v > 0)).voxels);
         let back = case.restore(vec![1.5; 48]).unwrap();
         assert_eq!(back.grid, mask.grid);
         assert!(back.voxels.iter().all(|v| (v - 1.5).abs() < 1e-6));
         assert!(case.restore(vec![0.0; 47]).is_err());
-    }
-
-    #[test]
-    fn the_digest_knows_everything_that_decides_the_cases() {
-        let (a, b) = (blake3::hash(b"a"), blake3::hash(b"b"));
-        let classes = [(1, "L1".to_string())];
-        let clip = Preprocess { clip_percentiles: (0.0, 100.0), ..Preprocess::default() };
-        let plain = Preprocess::default();
-        let all = [
-            digest(&classes, &plain, [("x", [a, b])]),
-            digest(&classes, &plain, [("x", [b, a])]),
-            digest(&classes, &plain, [("y", [a, b])]),
-            digest(&classes, &clip, [("x", [a, b])]),
-            digest(&[(2, "L1".to_string())], &plain, [("x", [a, b])]),
-        ];
-        let distinct: std::collections::BTreeSet<&String> = all.iter().collect();
-        assert_eq!(distinct.len(), all.len());
-        assert_eq!(all[0], digest(&classes, &plain, [("x", [a, b])]));
     }
 }

@@ -1,8 +1,8 @@
 //! The 348 bytes of a NIfTI-1 header, judged before anything believes them.
 //!
 //! Guards one promise: after [`Header::parse`] the file's claims are possible (type and size agree, the voxels fit in
-//! memory, spacing and orientation are numbers). It reads only the fields that decide geometry and values and leaves the
-//! conversion of voxels to the `nifti` crate, which trusts its header.
+//! memory, spacing and orientation are numbers). It reads only the fields that decide geometry and values; `voxels` turns
+//! the bytes that follow into numbers.
 //! Format: Cox et al. (2004), "A (sort of) new image data format standard: NIfTI-1", `nifti1.h`.
 
 use crate::fault::{Fault, Result};
@@ -23,6 +23,12 @@ pub(super) const MOST_VOXELS: usize = 1 << 30;
 pub(super) struct Header {
     /// Shape, spacing and affine.
     pub(super) grid: Grid,
+    /// Volumes on that grid, one after the other: the length of the fourth axis.
+    pub(super) channels: usize,
+    /// What a stored voxel is.
+    pub(super) kind: Kind,
+    /// Whether numbers begin with their highest byte.
+    pub(super) big_endian: bool,
     /// Position of the first voxel in the file, in bytes.
     pub(super) offset: usize,
     /// Bytes of all voxels.
@@ -31,18 +37,33 @@ pub(super) struct Header {
     pub(super) scaling: Option<(f32, f32)>,
 }
 
-/// Code, name and bits of the types that hold one number per voxel.
-const TYPES: [(i16, &str, i16); 10] = [
-    (2, "uint8", 8),
-    (256, "int8", 8),
-    (512, "uint16", 16),
-    (4, "int16", 16),
-    (768, "uint32", 32),
-    (8, "int32", 32),
-    (1280, "uint64", 64),
-    (1024, "int64", 64),
-    (16, "float32", 32),
-    (64, "float64", 64),
+/// The types that hold one number per voxel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Uint8,
+    Int8,
+    Uint16,
+    Int16,
+    Uint32,
+    Int32,
+    Uint64,
+    Int64,
+    Float32,
+    Float64,
+}
+
+/// Type, code, name and bits.
+pub(super) const TYPES: [(Kind, i16, &str, i16); 10] = [
+    (Kind::Uint8, 2, "uint8", 8),
+    (Kind::Int8, 256, "int8", 8),
+    (Kind::Uint16, 512, "uint16", 16),
+    (Kind::Int16, 4, "int16", 16),
+    (Kind::Uint32, 768, "uint32", 32),
+    (Kind::Int32, 8, "int32", 32),
+    (Kind::Uint64, 1280, "uint64", 64),
+    (Kind::Int64, 1024, "int64", 64),
+    (Kind::Float32, 16, "float32", 32),
+    (Kind::Float64, 64, "float64", 64),
 ];
 
 /// The numbers of a header at their places, in its byte order.
@@ -87,12 +108,20 @@ impl Header {
                 .hint("the file is empty or damaged; copy it again from its source"));
         };
         let fields = Fields { bytes, big_endian: byte_order(bytes)? };
-        let shape = shape(&fields)?;
-        let voxels = shape.iter().product::<usize>();
-        let length = voxels * bytes_per_voxel(&fields)?;
+        let (shape, channels) = shape(&fields)?;
+        let voxels = shape.iter().product::<usize>() * channels;
+        let (kind, bytes_per_voxel) = kind(&fields)?;
         let spacing = spacing(&fields)?;
         let affine = orientation(&fields, shape, spacing)?;
-        Ok(Self { grid: Grid { shape, spacing, affine }, offset: offset(&fields)?, length, scaling: scaling(&fields)? })
+        Ok(Self {
+            grid: Grid { shape, spacing, affine },
+            channels,
+            kind,
+            big_endian: fields.big_endian,
+            offset: offset(&fields)?,
+            length: voxels * bytes_per_voxel,
+            scaling: scaling(&fields)?,
+        })
     }
 }
 
@@ -127,8 +156,8 @@ fn byte_order(bytes: &[u8; LENGTH]) -> Result<bool> {
     }
 }
 
-/// Three axes; further ones must have length one.
-fn shape(fields: &Fields) -> Result<[usize; 3]> {
+/// Three axes and the number of channels along the fourth; further ones must have length one.
+fn shape(fields: &Fields) -> Result<([usize; 3], usize)> {
     let dim: [i16; 8] = std::array::from_fn(|i| fields.i16(40 + 2 * i));
     let axes = dim[0];
     let fault = |text: &str| Fault::new(text.to_string()).field("dim").found(format!("{dim:?}"));
@@ -140,24 +169,26 @@ fn shape(fields: &Fields) -> Result<[usize; 3]> {
             .expected(format!("dim[{axis}] at least 1"))
             .hint("the header is damaged; copy the file again from its source"));
     }
-    if dim[4..=axes as usize].iter().any(|n| *n != 1) {
-        return Err(fault("image has more than three axes")
-            .expected("one volume of one channel")
-            .hint("split time points or channels into files of their own"));
+    let channels = if axes > 3 { dim[4] as usize } else { 1 };
+    if axes > 4 && dim[5..=axes as usize].iter().any(|n| *n != 1) {
+        return Err(fault("image has more than four axes")
+            .expected("three axes of space and one of channels")
+            .hint("split what the further axes hold into files of their own"));
     }
     let shape: [usize; 3] = std::array::from_fn(|axis| dim[axis + 1] as usize);
-    // Three 15-bit factors: the product cannot overflow 64 bits.
-    if shape.iter().product::<usize>() > MOST_VOXELS {
+    // Four 15-bit factors: the product cannot overflow 64 bits.
+    if shape.iter().product::<usize>() * channels > MOST_VOXELS {
         return Err(fault("image is impossibly large")
             .expected(format!("at most {MOST_VOXELS} voxels"))
             .hint("the header is damaged; copy the file again from its source"));
     }
-    Ok(shape)
+    Ok((shape, channels))
 }
 
-fn bytes_per_voxel(fields: &Fields) -> Result<usize> {
+/// The type of a voxel and its bytes.
+fn kind(fields: &Fields) -> Result<(Kind, usize)> {
     let (code, bitpix) = (fields.i16(70), fields.i16(72));
-    let Some((_, name, bits)) = TYPES.iter().find(|(known, ..)| *known == code) else {
+    let Some((kind, _, name, bits)) = TYPES.iter().find(|(_, known, ..)| *known == code) else {
         return Err(Fault::new("voxel type is not supported")
             .field("datatype")
             .expected("whole numbers of 8 to 64 bits, float32 or float64")
@@ -171,7 +202,7 @@ fn bytes_per_voxel(fields: &Fields) -> Result<usize> {
             .found(bitpix)
             .hint("the header is damaged or was edited by hand; write the image again"));
     }
-    Ok(*bits as usize / 8)
+    Ok((*kind, *bits as usize / 8))
 }
 
 fn offset(fields: &Fields) -> Result<usize> {
@@ -237,7 +268,7 @@ fn orientation(fields: &Fields, shape: [usize; 3], spacing: [f64; 3]) -> Result<
         let norms = affine::column_norms(&sform);
         let agree = |(norm, spacing): (&f64, &f64)| (norm - spacing).abs() <= affine::TOLERANCE_MM * spacing.max(1.0);
         if sform.as_flattened().iter().all(|x| x.is_finite()) && norms.iter().zip(&spacing).all(agree) {
-            return Ok(sform);
+            return affine::upright(sform);
         }
         return Err(Fault::new("orientation and voxel size contradict each other")
             .field("srow_x, srow_y, srow_z and pixdim")
@@ -295,6 +326,7 @@ mod tests {
         let parsed = Header::parse(&header()).unwrap();
         assert_eq!((parsed.grid.shape, parsed.grid.spacing), ([2, 3, 4], [1.0, 2.0, 3.0]));
         assert_eq!((parsed.offset, parsed.length, parsed.scaling), (352, 96, None));
+        assert_eq!((parsed.channels, parsed.kind, parsed.big_endian), (1, Kind::Float32, false));
         assert_eq!(parsed.grid.affine[0], [-1.0, 0.0, 0.0, 0.5]);
     }
 
@@ -302,7 +334,7 @@ mod tests {
     fn every_impossible_claim_is_named() {
         let i16s = |n: i16| n.to_le_bytes().to_vec();
         let f32s = |x: f32| x.to_le_bytes().to_vec();
-        let cases: [(usize, Vec<u8>, &str); 19] = [
+        let cases: [(usize, Vec<u8>, &str); 20] = [
             (0, 347_i32.to_le_bytes().to_vec(), "not a NIfTI-1 image"),
             (0, 540_i32.to_le_bytes().to_vec(), "not a NIfTI-1 image"),
             (344, b"ni1\0".to_vec(), "header and voxels are in two files"),
@@ -312,7 +344,8 @@ mod tests {
             (42, i16s(0), "an axis has no voxels"),
             (42, i16s(-5), "an axis has no voxels"),
             (42, [i16s(32000), i16s(32000), i16s(32000)].concat(), "image is impossibly large"),
-            (40, [i16s(4), i16s(2), i16s(3), i16s(4), i16s(2)].concat(), "image has more than three axes"),
+            (40, [i16s(5), i16s(2), i16s(3), i16s(4), i16s(1), i16s(2)].concat(), "image has more than four axes"),
+            (40, [i16s(4), i16s(999), i16s(999), i16s(999), i16s(999)].concat(), "image is impossibly large"),
             (70, i16s(32), "voxel type is not supported"),
             (72, i16s(16), "voxel size contradicts voxel type"),
             (80, f32s(0.0), "spacing is not a distance"),

@@ -1,11 +1,16 @@
 //! Volumes and masks from disk (or made up) to batches: what the trainer sees and what the judge sees.
 //!
-//! The way of a case: [`layout`] finds its files, [`nifti`] reads them, [`preprocess`] normalises the image, a [`Case`]
-//! keeps both the preprocessed and the native truth, [`folds`] decides who trains on it, [`patches`] cuts batches from
-//! it and [`augment`] varies them. [`phantom`] makes cases out of nothing but a seed. Knows no network and no loss.
+//! The way of a case: [`layout`] finds its files, [`nifti`] reads them, [`check`] says what is wrong with them and
+//! [`picture`] shows it, [`preprocess`] normalises the image, a [`Case`] keeps both the preprocessed and the native truth,
+//! [`folds`] (or [`strata`], kept in [`splits`]) decide who trains on it, [`patches`] cuts batches from it and [`augment`]
+//! varies them. [`phantom`] makes cases out of nothing but a seed. Knows no network and no loss.
 
 pub mod augment;
 pub mod case;
+pub mod check;
+#[cfg(test)]
+mod corpus_tests;
+mod digest;
 pub mod folds;
 mod header;
 pub mod layout;
@@ -14,10 +19,14 @@ pub mod npy;
 pub mod pairs;
 pub mod patches;
 pub mod phantom;
+pub mod picture;
 pub mod preprocess;
 #[cfg(test)]
 mod real;
+pub mod splits;
+pub mod strata;
 mod stream;
+mod voxels;
 
 pub use augment::Augment;
 pub use case::{Case, Dataset};

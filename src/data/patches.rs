@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use super::augment::{Augment, affine::Placement, mirror, mixup, noise};
 use super::case::Case;
 use crate::fault::{Fault, Result};
-use crate::volume::resample;
+use crate::volume::{Volume, resample};
 
 /// Patches of one optimiser step, ready for a network. Last axes contiguous.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Shape of `image`: patches, channels (1), depth, height, width.
+    /// Shape of `image`: patches, channels, depth, height, width.
     pub shape: [usize; 5],
     /// Normalised intensities.
     pub image: Vec<f32>,
@@ -81,20 +81,20 @@ impl PatchSampler {
         Ok(())
     }
 
-    /// Draws a batch. Cases are drawn with replacement and must have the same classes.
+    /// Draws a batch. Cases are drawn with replacement and must have the same classes and channels.
     ///
     /// # Panics
     /// If there is no case.
     pub fn batch(&self, cases: &[Arc<Case>], augment: &Augment, rng: &mut ChaCha8Rng) -> Batch {
         let voxels = self.patch.iter().product::<usize>();
-        let classes = cases[0].classes();
-        let mut image = Vec::with_capacity(self.batch * voxels);
+        let (classes, channels) = (cases[0].classes(), cases[0].channels.len());
+        let mut image = Vec::with_capacity(self.batch * channels * voxels);
         let mut target = vec![0.0; self.batch * classes * voxels];
         let mut spacing = Vec::with_capacity(self.batch);
         for membership in target.chunks_exact_mut(classes * voxels) {
             let case = &cases[rng.random_range(0..cases.len())];
             let (intensities, labels) = self.one(case, augment, rng);
-            spacing.push(case.image.grid.spacing);
+            spacing.push(case.grid().spacing);
             image.extend(intensities);
             for (voxel, class) in labels.into_iter().enumerate().filter(|(_, class)| *class > 0) {
                 membership[(usize::from(class) - 1) * voxels + voxel] = 1.0;
@@ -102,22 +102,26 @@ impl PatchSampler {
         }
         if let Some(mixing) = augment.mixup {
             let mix = mixing.draw(self.batch, rng);
-            mixup::apply(&mut image, voxels, mix);
+            mixup::apply(&mut image, channels * voxels, mix);
             mixup::apply(&mut target, classes * voxels, mix);
         }
         let [depth, height, width] = self.patch;
-        Batch { shape: [self.batch, 1, depth, height, width], image, classes, spacing, target }
+        Batch { shape: [self.batch, channels, depth, height, width], image, classes, spacing, target }
     }
 
-    /// One patch: intensities and classes.
+    /// One patch: intensities, channel by channel, and classes.
     fn one(&self, case: &Case, augment: &Augment, rng: &mut ChaCha8Rng) -> (Vec<f32>, Vec<u8>) {
         let origin = self.origin(case, rng);
-        let (mut image, mut label) = match augment.affine {
-            Some(ranges) => self.sampled(case, origin, ranges.draw(case.image.grid.spacing, rng)),
-            None => (self.copied(case, origin, &case.image.voxels), self.copied(case, origin, &case.label.voxels)),
+        let (mut image, mut label) = if let Some(ranges) = augment.affine {
+            self.sampled(case, origin, ranges.draw(case.grid().spacing, rng))
+        } else {
+            let image = case.channels.iter().flat_map(|channel| self.copied(channel, origin)).collect();
+            (image, self.copied(&case.label, origin))
         };
         let flips = mirror::draw(&augment.mirror, rng);
-        mirror::apply(&mut image, self.patch, flips);
+        for channel in image.chunks_exact_mut(label.len()) {
+            mirror::apply(channel, self.patch, flips);
+        }
         mirror::apply(&mut label, self.patch, flips);
         if let Some(strength) = augment.noise {
             let deviation = strength.draw(rng);
@@ -128,7 +132,7 @@ impl PatchSampler {
 
     /// The first voxel of a patch that lies inside the volume as far as it can.
     fn origin(&self, case: &Case, rng: &mut ChaCha8Rng) -> [usize; 3] {
-        let shape = case.image.grid.shape;
+        let shape = case.grid().shape;
         let last: [usize; 3] = std::array::from_fn(|axis| shape[axis].saturating_sub(self.patch[axis]));
         let present: Vec<&Vec<u32>> = case.voxels_of_class.iter().filter(|voxels| !voxels.is_empty()).collect();
         let around_foreground = rng.random::<f64>() < self.foreground_share;
@@ -143,16 +147,16 @@ impl PatchSampler {
     }
 
     /// The patch at `origin`, voxel for voxel.
-    fn copied<T: Copy + Default>(&self, case: &Case, origin: [usize; 3], voxels: &[T]) -> Vec<T> {
-        let shape = case.image.grid.shape;
+    fn copied<T: Copy + Default>(&self, volume: &Volume<T>, origin: [usize; 3]) -> Vec<T> {
+        let shape = volume.grid.shape;
         let [depth, height, width] = self.patch;
         let kept: [usize; 3] = std::array::from_fn(|axis| self.patch[axis].min(shape[axis]));
         let mut patch = vec![T::default(); depth * height * width];
         for i in 0..kept[0] {
             for j in 0..kept[1] {
-                let from = case.image.index([origin[0] + i, origin[1] + j, origin[2]]);
+                let from = volume.index([origin[0] + i, origin[1] + j, origin[2]]);
                 let to = (i * height + j) * width;
-                patch[to..to + kept[2]].copy_from_slice(&voxels[from..from + kept[2]]);
+                patch[to..to + kept[2]].copy_from_slice(&volume.voxels[from..from + kept[2]]);
             }
         }
         patch
@@ -162,14 +166,17 @@ impl PatchSampler {
     fn sampled(&self, case: &Case, origin: [usize; 3], placement: Placement) -> (Vec<f32>, Vec<u8>) {
         let half = self.patch.map(|n| (n as f64 - 1.0) / 2.0);
         let [depth, height, width] = self.patch;
-        let mut image = Vec::with_capacity(depth * height * width);
-        let mut label = Vec::with_capacity(image.capacity());
+        let voxels = depth * height * width;
+        let mut image = vec![0.0; case.channels.len() * voxels];
+        let mut label = Vec::with_capacity(voxels);
         for i in 0..depth {
             for j in 0..height {
                 for k in 0..width {
                     let offset = placement.source([i as f64 - half[0], j as f64 - half[1], k as f64 - half[2]]);
                     let point = std::array::from_fn(|axis| origin[axis] as f64 + half[axis] + offset[axis]);
-                    image.push(resample::linear_at(&case.image, point));
+                    for (channel, patch) in case.channels.iter().zip(image.chunks_exact_mut(voxels)) {
+                        patch[label.len()] = resample::linear_at(channel, point);
+                    }
                     label.push(resample::nearest_at(&case.label, point));
                 }
             }
@@ -184,7 +191,7 @@ mod tests {
     use super::*;
     use crate::data::augment::{Affine, Axis, Mixup, Noise};
     use crate::data::{LabelMode, Preprocess};
-    use crate::volume::{Grid, Volume};
+    use crate::volume::Grid;
     use rand::SeedableRng;
 
     /// Intensities grow with the position in the volume; class 1 is one voxel, class 2 a slab.
@@ -196,7 +203,7 @@ mod tests {
         mask.voxels[..shape[2]].fill(2);
         let preprocess =
             Preprocess { labels: LabelMode::Classes, clip_percentiles: (0.0, 100.0), ..Preprocess::default() };
-        Arc::new(Case::new("a", &image, &mask, &[1, 2], &preprocess).unwrap())
+        Arc::new(Case::new("a", &[image], &mask, &[1, 2], &preprocess).unwrap())
     }
 
     fn rng(seed: u64) -> ChaCha8Rng {
@@ -227,9 +234,9 @@ mod tests {
         let sampler = PatchSampler { patch: [4, 5, 6], batch: 1, foreground_share: 0.0 };
         for seed in 0..20 {
             let batch = sampler.batch(&[Arc::clone(&case)], &Augment::none(), &mut rng(seed));
-            let start = case.image.voxels.iter().position(|v| *v == batch.image[0]).unwrap();
+            let start = case.channels[0].voxels.iter().position(|v| *v == batch.image[0]).unwrap();
             let last = start + (3 * 10 + 4) * 8 + 5;
-            assert_eq!(batch.image.last(), Some(&case.image.voxels[last]));
+            assert_eq!(batch.image.last(), Some(&case.channels[0].voxels[last]));
         }
     }
 
@@ -251,7 +258,7 @@ mod tests {
         case.voxels_of_class = vec![Vec::new(), Vec::new()];
         let sampler = PatchSampler { patch: [4, 4, 4], batch: 1, foreground_share: 1.0 };
         let batch = sampler.batch(&[Arc::new(case.clone())], &Augment::none(), &mut rng(0));
-        assert_eq!(batch.image[..4], case.image.voxels[..4]);
+        assert_eq!(batch.image[..4], case.channels[0].voxels[..4]);
         assert!(batch.image[12..16].iter().chain(&batch.image[32..]).all(|v| *v == 0.0));
     }
 
@@ -260,12 +267,35 @@ mod tests {
         let cases = [case([12, 10, 8])];
         let sampler = PatchSampler { patch: [5, 4, 8], batch: 2, foreground_share: 0.5 };
         let still = Affine { rotation: [0.0; 3], scale: (1.0, 1.0), translation: 0.0 };
-        let plain = sampler.copied(&cases[0], [2, 3, 0], &cases[0].image.voxels);
+        let plain = sampler.copied(&cases[0].channels[0], [2, 3, 0]);
         let (image, label) = sampler.sampled(&cases[0], [2, 3, 0], still.draw([1.0, 1.0, 3.0], &mut rng(0)));
         assert_eq!(image, plain);
-        assert_eq!(label, sampler.copied(&cases[0], [2, 3, 0], &cases[0].label.voxels));
+        assert_eq!(label, sampler.copied(&cases[0].label, [2, 3, 0]));
         let batch = sampler.batch(&cases, &Augment { mirror: vec![Axis::K], ..Augment::none() }, &mut rng(3));
         assert!(batch.target.iter().all(|y| *y == 0.0 || *y == 1.0));
+    }
+
+    #[test]
+    fn channels_are_cut_turned_and_mirrored_together() {
+        let one = case([12, 10, 8]);
+        let second = one.channels[0].map(|v| 2.0 * v + 1.0);
+        let two = Arc::new(Case { channels: vec![one.channels[0].clone(), second], ..Case::clone(&one) });
+        let sampler = PatchSampler { patch: [4, 5, 6], batch: 3, foreground_share: 0.5 };
+        let augment = Augment { mixup: Some(Mixup::default()), ..Augment { noise: None, ..Augment::default() } };
+        for augment in [Augment::none(), Augment { affine: None, ..augment.clone() }, augment] {
+            let (alone, both) = (
+                sampler.batch(&[Arc::clone(&one)], &augment, &mut rng(5)),
+                sampler.batch(&[Arc::clone(&two)], &augment, &mut rng(5)),
+            );
+            assert_eq!((both.shape, both.image.len()), ([3, 2, 4, 5, 6], 3 * 2 * 120));
+            assert_eq!(both.target, alone.target);
+            for (patch, alone) in both.image.chunks_exact(240).zip(alone.image.chunks_exact(120)) {
+                assert_eq!(&patch[..120], alone, "the first channel does not know of the second");
+                // Outside of a volume both are zero, not in proportion.
+                let proportional = |(a, b): (&f32, &f32)| (2.0 * a + 1.0 - b).abs() < 1e-4 || augment.affine.is_some();
+                assert!(patch[..120].iter().zip(&patch[120..]).all(proportional));
+            }
+        }
     }
 
     #[test]

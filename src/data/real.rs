@@ -35,13 +35,14 @@ fn agrees_with_its_table(name: &str, count: usize, classes: &[&str]) {
         let field = |name: &str| row.get(header.iter().position(|column| column == name).unwrap()).unwrap();
         let case = dataset.cases.iter().find(|case| case.id == field("id")).unwrap();
         let numbers = |text: &str| text.split('x').map(|n| n.parse::<f64>().unwrap()).collect::<Vec<_>>();
-        assert_eq!(case.image.grid.shape.map(|n| n as f64).to_vec(), numbers(field("shape")), "{}", case.id);
-        assert_eq!(case.image.grid.spacing.to_vec(), numbers(field("spacing_mm")), "{}", case.id);
+        assert_eq!(case.grid().shape.map(|n| n as f64).to_vec(), numbers(field("shape")), "{}", case.id);
+        assert_eq!(case.grid().spacing.to_vec(), numbers(field("spacing_mm")), "{}", case.id);
         for (class, voxels) in case.voxels_of_class.iter().enumerate() {
             let stated = field(&format!("voxels_label_{}", class + 1));
             assert_eq!(voxels.len().to_string(), stated, "{} class {class}", case.id);
         }
-        let mean = case.image.voxels.iter().map(|v| f64::from(*v)).sum::<f64>() / case.image.voxels.len() as f64;
+        let mean =
+            case.channels[0].voxels.iter().map(|v| f64::from(*v)).sum::<f64>() / case.channels[0].voxels.len() as f64;
         assert!(mean.abs() < 1e-4, "{}: mean {mean}", case.id);
     }
 }

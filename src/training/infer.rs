@@ -72,10 +72,11 @@ impl Prediction {
     /// # Errors
     /// As [`predict`].
     pub fn of(network: &UNet3d, case: &Case, window: Window) -> Result<Self> {
-        let shape = case.image.grid.shape;
+        let shape = case.grid().shape;
+        let image: Vec<&[f32]> = case.channels.iter().map(|channel| channel.voxels.as_slice()).collect();
         let logits = match window {
-            Window::Whole => whole(network, &case.image.voxels, shape),
-            Window::Sliding { patch, overlap } => sliding(network, &case.image.voxels, shape, patch, overlap),
+            Window::Whole => whole(network, &image, shape),
+            Window::Sliding { patch, overlap } => sliding(network, &image, shape, patch, overlap),
         };
         // One output more than classes is that of the background.
         let background = logits.len() > case.classes();
@@ -125,15 +126,18 @@ fn decide(mut mask: Volume<u8>, logits: &[Volume<f32>], background: bool) -> Vol
 }
 
 /// Logits per class of a box of the volume, which may reach past its end.
-fn window(network: &UNet3d, image: &[f32], shape: [usize; 3], origin: [usize; 3], size: [usize; 3]) -> Vec<f32> {
-    let mut voxels = vec![0f32; size.iter().product()];
-    copy_box(shape, origin, size, |inside, from| voxels[inside].copy_from_slice(&image[from]));
+fn window(network: &UNet3d, image: &[&[f32]], shape: [usize; 3], origin: [usize; 3], size: [usize; 3]) -> Vec<f32> {
     let [depth, height, width] = size;
-    let image = Tensor::<5>::from_data(TensorData::new(voxels, [1, 1, depth, height, width]), &nn::device());
+    let mut voxels = vec![0f32; image.len() * depth * height * width];
+    for (part, channel) in voxels.chunks_exact_mut(depth * height * width).zip(image) {
+        copy_box(shape, origin, size, |inside, from| part[inside].copy_from_slice(&channel[from]));
+    }
+    let shape = [1, image.len(), depth, height, width];
+    let image = Tensor::<5>::from_data(TensorData::new(voxels, shape), &nn::device());
     floats(network.forward(image))
 }
 
-fn whole(network: &UNet3d, image: &[f32], shape: [usize; 3]) -> Vec<Vec<f32>> {
+fn whole(network: &UNet3d, image: &[&[f32]], shape: [usize; 3]) -> Vec<Vec<f32>> {
     let size = shape.map(|n| n.next_multiple_of(network.multiple()));
     let logits = window(network, image, shape, [0; 3], size);
     let padded: usize = size.iter().product();
@@ -147,7 +151,7 @@ fn whole(network: &UNet3d, image: &[f32], shape: [usize; 3]) -> Vec<Vec<f32>> {
         .collect()
 }
 
-fn sliding(network: &UNet3d, image: &[f32], shape: [usize; 3], patch: [usize; 3], overlap: f64) -> Vec<Vec<f32>> {
+fn sliding(network: &UNet3d, image: &[&[f32]], shape: [usize; 3], patch: [usize; 3], overlap: f64) -> Vec<Vec<f32>> {
     let patch = patch.map(|n| n.next_multiple_of(network.multiple()));
     let importance = gaussian(patch);
     let voxels: usize = shape.iter().product();

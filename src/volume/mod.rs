@@ -5,6 +5,8 @@
 
 pub mod affine;
 pub mod distance;
+pub mod orientation;
+pub mod relation;
 pub mod resample;
 pub mod surface;
 

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::case::{Case, Dataset, digest};
+use super::case::{Case, Dataset};
+use super::digest::digest;
 use super::nifti;
 use super::preprocess::Preprocess;
 use crate::fault::{Fault, Result};
@@ -92,7 +93,7 @@ impl Phantom {
             let (image, mask) = self.scan(number);
             let bytes: Vec<u8> = image.voxels.iter().flat_map(|value| value.to_le_bytes()).collect();
             let hashes = [blake3::hash(&bytes), blake3::hash(&mask.voxels)];
-            let case = Case::new(&id(number), &image.map(|v| f32::from(*v)), &mask, &values, preprocess)?;
+            let case = Case::new(&id(number), &[image.map(|v| f32::from(*v))], &mask, &values, preprocess)?;
             Ok((Arc::new(case), hashes))
         };
         let made: Vec<Result<(Arc<Case>, [blake3::Hash; 2])>> = (0..self.cases).into_par_iter().map(make).collect();
@@ -190,7 +191,7 @@ mod tests {
     /// Best Dice of `image >= t` over all thresholds t.
     fn best_threshold(case: &Case) -> f64 {
         let mut voxels: Vec<(f32, u8)> =
-            case.image.voxels.iter().copied().zip(case.label.voxels.iter().copied()).collect();
+            case.channels[0].voxels.iter().copied().zip(case.label.voxels.iter().copied()).collect();
         voxels.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
         let total = voxels.iter().filter(|(_, class)| *class > 0).count() as f64;
         let mut hit = 0.0;
@@ -204,7 +205,7 @@ mod tests {
     /// Best Dice of any band of intensities, over 40 x 40 pairs of quantiles.
     fn best_band(case: &Case) -> f64 {
         let mut voxels: Vec<(f32, u8)> =
-            case.image.voxels.iter().copied().zip(case.label.voxels.iter().copied()).collect();
+            case.channels[0].voxels.iter().copied().zip(case.label.voxels.iter().copied()).collect();
         voxels.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         let mut sums = vec![0_u32];
         for (_, class) in &voxels {
@@ -249,7 +250,7 @@ mod tests {
         let (read, made) = (Dataset::load(folder.path(), &preprocess).unwrap(), phantom.dataset(&preprocess).unwrap());
         assert_eq!((read.name, read.classes), (made.name, made.classes));
         for (a, b) in read.cases.iter().zip(&made.cases) {
-            assert_eq!((&a.id, &a.image, &a.label), (&b.id, &b.image, &b.label));
+            assert_eq!((&a.id, &a.channels, &a.label), (&b.id, &b.channels, &b.label));
         }
         assert!(phantom.write(folder.path()).unwrap_err().summary().contains("not empty"));
     }
@@ -258,9 +259,9 @@ mod tests {
     fn a_seed_names_its_cases_whatever_their_number() {
         let of = |cases, seed| Phantom { cases, shape: [16, 16, 12], seed }.dataset(&Preprocess::default()).unwrap();
         let (two, three, other) = (of(2, 1), of(3, 1), of(2, 2));
-        assert_eq!(two.cases[1].image, three.cases[1].image);
-        assert_ne!(two.cases[0].image, two.cases[1].image);
-        assert_ne!(two.cases[0].image, other.cases[0].image);
+        assert_eq!(two.cases[1].channels, three.cases[1].channels);
+        assert_ne!(two.cases[0].channels, two.cases[1].channels);
+        assert_ne!(two.cases[0].channels, other.cases[0].channels);
         assert_eq!(two.digest, of(2, 1).digest);
         assert!(two.digest != three.digest && two.digest != other.digest);
         assert!(Phantom { shape: [4, 40, 24], ..Phantom::default() }.validate().is_err());

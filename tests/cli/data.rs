@@ -1,0 +1,174 @@
+//! Datasets checked, shown and divided as a person does it.
+
+use std::path::Path;
+
+use predicates::prelude::*;
+
+use super::{lossgen, tiny};
+
+fn phantoms(home: &Path, cases: usize) {
+    lossgen(home).args(["data", "phantom", "set", "--cases", &cases.to_string()]).assert().success();
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The bytes of a mask without compression, changed, in its place.
+fn change_mask(home: &Path, id: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    use std::io::{Read as _, Write as _};
+    let path = home.join(format!("set/labelsTr/{id}.nii.gz"));
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(&path).unwrap()).read_to_end(&mut bytes).unwrap();
+    change(&mut bytes);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&bytes).unwrap();
+    std::fs::write(&path, encoder.finish().unwrap()).unwrap();
+}
+
+#[test]
+fn a_good_set_passes_and_a_bad_one_names_every_case() {
+    let home = tempfile::tempdir().unwrap();
+    phantoms(home.path(), 6);
+    let check = |words: &[&str]| lossgen(home.path()).args(["data", "check", "set"]).args(words).assert();
+    let good = check(&[]).success().stdout(predicate::str::contains("nothing is wrong with it"));
+    good.stdout(predicate::str::contains("phantom_0005").and(predicate::str::contains("40 x 40 x 24")));
+    check(&[]).success().stderr(predicate::str::contains("have been checked before"));
+    check(&["--fresh"]).success().stderr(predicate::str::contains("before").not());
+    // One wrong header, one file cut off: both are told, and so are the good cases.
+    change_mask(home.path(), "phantom_0002", |bytes| bytes[292..296].copy_from_slice(&55.0_f32.to_le_bytes()));
+    let cut = home.path().join("set/imagesTr/phantom_0004.nii.gz");
+    let bytes = std::fs::read(&cut).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let bad = check(&[]).code(2).stderr(predicate::str::contains("dataset cannot be used as it is"));
+    let mut bad = bad.stderr(predicate::str::contains("found:    2 of them"));
+    for part in
+        ["phantom_0001", "mask has another header", "phantom_0002", "--copy-geometry image", "cut off", "phantom_0004"]
+    {
+        bad = bad.stdout(predicate::str::contains(part));
+    }
+    let json = check(&["--json"]).code(2).get_output().stdout.clone();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((json["usable"].as_bool(), json["unusable"].as_u64()), (Some(false), Some(2)));
+    assert_eq!(json["findings"][0]["case"], "phantom_0002");
+    assert_eq!(json["cases"].as_array().unwrap().len(), 5);
+    // Training says the first and how many more there are.
+    let train = ["train", "--loss", "dice", "--data", "set", "--out", "run"];
+    let train = lossgen(home.path()).args(train).assert().code(2);
+    train.stderr(predicate::str::contains("phantom_0002").and(predicate::str::contains("tells all")));
+    assert!(!home.path().join("run").exists());
+    // Mended, but for the file that nothing can mend.
+    std::fs::write(&cut, &bytes).unwrap();
+    check(&["--copy-geometry", "image"]).code(2).stderr(predicate::str::contains("--out"));
+    let mended = check(&["--copy-geometry", "image", "--out", "masks"]).success();
+    mended.stdout(predicate::str::contains("masks/phantom_0002.nii.gz").and(predicate::str::contains("0001").not()));
+    std::fs::remove_dir_all(home.path().join("set/labelsTr")).unwrap();
+    std::fs::rename(home.path().join("masks"), home.path().join("set/labelsTr")).unwrap();
+    check(&[]).success();
+}
+
+#[test]
+fn a_case_is_shown_by_its_id_or_its_file() {
+    let home = tempfile::tempdir().unwrap();
+    phantoms(home.path(), 2);
+    let show = |words: &[&str]| lossgen(home.path()).args(["data", "show"]).args(words).assert();
+    show(&["set/phantom_0001"]).success().stdout(predicate::str::contains("i runs feet to head"));
+    show(&["set/imagesTr/phantom_0001.nii.gz", "--out", "file.png"])
+        .success()
+        .stdout(predicate::str::contains("body 1"));
+    show(&["phantom_0001", "--data", "set", "--out", "id.png"]).success();
+    let bytes = std::fs::read(home.path().join("phantom_0001.png")).unwrap();
+    assert_eq!(bytes[..8], *b"\x89PNG\r\n\x1a\n");
+    for other in ["file.png", "id.png"] {
+        assert_eq!(std::fs::read(home.path().join(other)).unwrap(), bytes, "{other}");
+    }
+    show(&["set/phantom_0001", "--slice", "k=3", "--out", "k.png"]).success().stdout(predicate::str::contains("k = 3"));
+    assert_ne!(std::fs::read(home.path().join("k.png")).unwrap(), bytes);
+    let refused = |words: &[&str], part: &str| drop(show(words).code(2).stderr(predicate::str::contains(part)));
+    refused(&["set/phantom_001"], "did you mean `phantom_0001`?");
+    refused(&["set/phantom_0001", "--slice", "k=24"], "k=0 to k=23");
+    refused(&["set/phantom_0001", "--channel", "1"], "0 to 0");
+    refused(&["set/phantom_0001", "--out", "x.jpg"], "ends in .png");
+    refused(&["nowhere"], "DATASET/ID");
+}
+
+#[test]
+fn two_channels_of_an_nnunet_folder_train_and_predict() {
+    let home = tempfile::tempdir().unwrap();
+    phantoms(home.path(), 4);
+    let (images, set) = (home.path().join("two/imagesTr"), home.path().join("set"));
+    std::fs::create_dir_all(&images).unwrap();
+    for (n, other) in [1, 2, 3, 0].into_iter().enumerate() {
+        let from = |n: usize| set.join(format!("imagesTr/phantom_{n:04}.nii.gz"));
+        std::fs::copy(from(n), images.join(format!("spine_{n}_0000.nii.gz"))).unwrap();
+        std::fs::copy(from(other), images.join(format!("spine_{n}_0001.nii.gz"))).unwrap();
+        let mask = home.path().join(format!("two/labelsTr/spine_{n}.nii.gz"));
+        std::fs::create_dir_all(mask.parent().unwrap()).unwrap();
+        std::fs::copy(set.join(format!("labelsTr/phantom_{n:04}.nii.gz")), mask).unwrap();
+    }
+    let json = r#"{"channel_names": {"0": "T1", "1": "T2"}, "file_ending": ".nii.gz", "numTraining": 4,
+        "labels": {"background": 0, "L5": 1, "L4": 2, "L3": 3, "L2": 4, "L1": 5}}"#;
+    std::fs::write(home.path().join("two/dataset.json"), json).unwrap();
+    let check = lossgen(home.path()).args(["data", "check", "two"]).assert().success();
+    check.stdout(predicate::str::contains("nnU-Net raw").and(predicate::str::contains("channels: T1, T2")));
+    std::fs::write(home.path().join("c.ron"), tiny()).unwrap();
+    let train = ["train", "c.ron", "--data", "two", "--loss", "dice", "--steps", "2", "--folds", "2", "--out", "run"];
+    lossgen(home.path()).args(train).assert().success();
+    std::fs::remove_file(images.join("spine_2_0001.nii.gz")).unwrap();
+    let check = lossgen(home.path()).args(["data", "check", "two"]).assert().code(2);
+    check.stdout(predicate::str::contains("case lacks a channel").and(predicate::str::contains("spine_2_0001.nii.gz")));
+}
+
+#[test]
+fn folds_are_written_for_nnunet_and_train_keeps_to_them() {
+    let home = tempfile::tempdir().unwrap();
+    phantoms(home.path(), 6);
+    let split = |words: &[&str]| lossgen(home.path()).args(["data", "split", "set"]).args(words).assert();
+    split(&["--folds", "3", "--seed", "4"]).success().stdout(predicate::str::contains("with body 1"));
+    let folds: serde_json::Value = serde_json::from_str(&text(&home.path().join("splits_final.json"))).unwrap();
+    let folds = folds.as_array().unwrap();
+    assert_eq!(folds.len(), 3);
+    assert!(folds.iter().all(|fold| fold["train"].as_array().unwrap().len() == 4));
+    split(&["--folds", "3"]).code(2).stderr(predicate::str::contains("folds already"));
+    split(&["--folds", "3", "--seed", "4", "--out", "again.json"]).success();
+    assert_eq!(text(&home.path().join("again.json")), text(&home.path().join("splits_final.json")));
+    split(&["--folds", "7", "--out", "x.json"]).code(2).stderr(predicate::str::contains("number of subjects"));
+
+    // Subjects: three pairs.
+    let rows: String = (0..6).map(|n| format!("phantom_{n:04},person {}\n", n / 2)).collect();
+    std::fs::write(home.path().join("who.csv"), format!("case,subject\n{rows}")).unwrap();
+    split(&["--folds", "3", "--groups", "who.csv", "--out", "who.json"]).success();
+    let grouped: serde_json::Value = serde_json::from_str(&text(&home.path().join("who.json"))).unwrap();
+    for fold in grouped.as_array().unwrap() {
+        let val: Vec<&str> = fold["val"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+        let number = |id: &str| id[8..].parse::<usize>().unwrap() / 2;
+        assert!(val.len() == 2 && number(val[0]) == number(val[1]), "{val:?}");
+    }
+    std::fs::write(home.path().join("who.csv"), "case,subject\nphantom_0000,a\n").unwrap();
+    split(&["--groups", "who.csv", "--out", "y.json"]).code(2).stderr(predicate::str::contains("phantom_0001"));
+    split(&["--subject-parts", "3", "--out", "y.json"]).code(2).stderr(predicate::str::contains("1 to 2"));
+
+    // Training on them, and on folds that are none.
+    std::fs::write(home.path().join("c.ron"), tiny()).unwrap();
+    let train = ["train", "c.ron", "--data", "set", "--loss", "dice", "--steps", "2", "--splits"];
+    let run = |file: &str| lossgen(home.path()).args(train).args([file, "--out", "run"]).assert();
+    run("splits_final.json").success().stderr(predicate::str::contains("1 losses x 3 folds"));
+    let tested = text(&home.path().join("run/cells.jsonl"));
+    let tested: Vec<bool> = tested
+        .lines()
+        .map(|line| {
+            let cell: serde_json::Value = serde_json::from_str(line.split_once(' ').unwrap().1).unwrap();
+            let val = folds[cell["fold"].as_u64().unwrap() as usize]["val"].as_array().unwrap().clone();
+            val.iter().all(|id| line.contains(id.as_str().unwrap()))
+        })
+        .collect();
+    assert_eq!(tested, [true; 3], "each fold tests the cases of its `val`");
+    lossgen(home.path()).args(["train", "--resume", "run"]).assert().success();
+    std::fs::remove_dir_all(home.path().join("run")).unwrap();
+    let broken = text(&home.path().join("splits_final.json")).replacen("phantom_0000", "phantom_00", 1);
+    std::fs::write(home.path().join("broken.json"), broken).unwrap();
+    run("broken.json")
+        .code(2)
+        .stderr(predicate::str::contains("broken.json").and(predicate::str::contains("did you mean")));
+    assert!(!home.path().join("run").exists());
+}
