@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use lossgen::data::{Case, Dataset, PatchSampler, Phantom, Preprocess};
 use lossgen::evolution::Evaluator;
 use lossgen::losses::named;
+use lossgen::losses::strategy::Strategy;
 use lossgen::metrics::{Metric, evaluate};
 use lossgen::nn::{Precision, UNet3dConfig, device, inference, kernel_path};
 use lossgen::rng::{Purpose, stream};
@@ -27,10 +28,10 @@ fn recipe(precision: Precision, steps: usize) -> Recipe {
 
 /// Mean Dice on unseen cases of a training from scratch with Dice + CE.
 fn dice(precision: Precision, seed: u64, train_on: &[Arc<Case>], unseen: &[Arc<Case>]) -> f64 {
-    let (loss, recipe) = (named("dice_ce").unwrap().formula, recipe(precision, 200));
+    let (loss, recipe) = (Strategy::from(named("dice_ce").unwrap()), recipe(precision, 200));
     let network = NETWORK.init(&mut stream(seed, Purpose::Weights, 0, 0), &device().autodiff());
     let job = Job { cases: train_on, loss: &loss, recipe: &recipe, seed, sequence: 0 };
-    let Outcome::Finished(network) = train(network, &job, &mut |_, _| true) else { panic!("{precision:?} diverged") };
+    let Outcome::Finished(network) = train(network, &job, &mut |_| true) else { panic!("{precision:?} diverged") };
     let network = inference(&network);
     let judge = |case: &Arc<Case>| {
         let mask = predict(&network, case, Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 }).unwrap();

@@ -19,13 +19,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("data",      &["fault", "rng", "run", "volume"]),
     ("stats",     &["fault"]),
     ("metrics",   &["fault", "stats", "volume"]),
-    ("nn",        &["fault", "rng"]),
+    ("nn",        &["fault", "formula", "rng"]),
     ("training",  &["data", "evolution", "fault", "formula", "losses", "metrics", "nn", "rng", "run", "volume"]),
     ("cli",       &["data", "evolution", "fault", "formula", "grammar", "losses", "metrics", "nn", "notation", "report", "rng", "run", "stats", "training", "volume"]),
 ];
 
 /// Tests of a module may use seeds and the catalog.
-const ALSO_IN_TESTS: &[&str] = &["rng", "losses", "data", "volume"];
+const ALSO_IN_TESTS: &[&str] = &["rng", "losses", "grammar", "data", "volume"];
 
 /// Lines of a file above which it holds more than one noun.
 const LONGEST: usize = 480;

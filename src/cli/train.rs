@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     /// Number of folds
     #[arg(long, value_name = "K")]
     folds: Option<usize>,
-    /// Folds from a file, as nnU-Net and `lossgen data split` write it (splits_final.json)
+    /// Folds from a file, as nnU-Net and `lossgen data split` write it (`splits_final.json`)
     #[arg(long, value_name = "FILE", conflicts_with = "folds")]
     splits: Option<PathBuf>,
     /// Optimiser steps of each training

@@ -52,7 +52,8 @@ fn configurations() {
     refused(home.path(), &line, &["c.ron"]);
     write(tiny());
     refused(home.path(), &["evolve", "c.ron", "--grammar", "nowhere.ron"], &["nowhere.ron", "polarity"]);
-    refused(home.path(), &["evolve", "c.ron", "--device", "tpu"], &["--device", "auto or cpu", "tpu"]);
+    refused(home.path(), &["evolve", "c.ron", "--device", "tpu"], &["--device", "auto, cpu, cuda or cuda:N", "tpu"]);
+    refused(home.path(), &["train", "c.ron", "--loss", "ce", "--device", "cuda:99"], &["--device", "CUDA"]);
     refused(home.path(), &["evolve", "c.ron", "--threads", "0"], &["--threads"]);
     refused(home.path(), &["evolve", "--resume", "nowhere"], &["nowhere", "manifest.ron"]);
     write(tiny().replace("seed: 3", "seed: -3"));

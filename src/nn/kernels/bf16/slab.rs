@@ -14,7 +14,7 @@ use std::cell::RefCell;
 const SLACK: usize = 64;
 
 /// Bytes of a slab, so that it stays in the second-level cache beside what is computed from it.
-const BUDGET: usize = 704 << 10;
+const BUDGET: usize = 384 << 10;
 
 /// 64 bytes: the unit of alignment.
 #[derive(Clone, Copy)]
