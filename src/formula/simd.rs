@@ -158,10 +158,27 @@ mod tests {
     #[test]
     fn random_formulas_are_those_of_the_definition() {
         let grammar = Grammar::polarity();
-        let scene = Scene::new(1, Activation::Sigmoid, 2);
-        for slot in 0..500 {
-            let formula = grammar.sample_loss(20, &mut stream(3, Purpose::Birth, 0, slot));
-            agrees(&formula, &scene.inputs(Activation::Sigmoid, false));
+        for (classes, activation) in [(1, Activation::Sigmoid), (3, Activation::Softmax)] {
+            let scene = Scene::new(classes, activation, 2);
+            for slot in 0..500 {
+                let formula = grammar.sample_loss(20, &mut stream(3, Purpose::Birth, 0, slot));
+                agrees(&formula, &scene.inputs(activation, false));
+            }
+        }
+    }
+
+    #[test]
+    fn classes_far_behind_a_wrong_one_keep_their_gradient() {
+        // Between the logits lie 78 powers of ten, twice as many as single precision has.
+        let (logits, targets) = ([90.0, -90.0, -90.0], [0.0, 1.0, 0.0]);
+        let inputs = Inputs { activation: Activation::Softmax, ..Inputs::new(1, 3, &logits, &targets) };
+        let formula = "(mean (+ ce_fg ce_bg))".parse().unwrap();
+        agrees(&formula, &inputs);
+        let mut slopes = [0f32; 3];
+        Program::new(&Plan::new(&formula)).gradient(&inputs, &mut slopes);
+        // By hand: a mean over three classes, in which 1 - p of class 0 belongs to the other two in equal parts.
+        for (found, exact) in slopes.iter().zip([2.0f32 / 3.0, -1.5 / 3.0, -0.5 / 3.0]) {
+            assert!((found - exact).abs() < 1e-5, "{slopes:?}");
         }
     }
 

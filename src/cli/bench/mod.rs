@@ -6,6 +6,7 @@
 //! `benches/pair.py` does.
 
 mod distance;
+mod formula;
 mod report;
 mod scene;
 mod step;
@@ -25,6 +26,8 @@ pub(super) enum Command {
     Distance(distance::Arguments),
     /// All metrics of two 128 x 128 x 128 masks, surface distances included
     Surfaces(Repeats),
+    /// Value and gradient of a loss: vectorised, as defined in double precision, and by automatic differentiation
+    Formula(formula::Arguments),
     /// A training step of the 3D U-Net, part by part
     Step(step::Arguments),
 }
@@ -56,6 +59,7 @@ pub(super) fn run(command: &Command, common: &Common, term: &Term) -> Result<()>
     let mut report = pool.install(|| match command {
         Command::Distance(arguments) => distance::run(arguments, term),
         Command::Surfaces(repeats) => surfaces::run(*repeats, term),
+        Command::Formula(arguments) => formula::run(arguments, common.seed.unwrap_or(1), term),
         Command::Step(arguments) => step::run(arguments, common.seed.unwrap_or(1), term),
     })?;
     report.set("threads", threads);

@@ -8,18 +8,13 @@ use std::fs;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
-use rand::RngExt;
-use rand_distr::StandardNormal;
 
 use super::super::STOP;
 use super::super::term::Term;
-use super::stopwatch::{Durations, Stopwatch, measure};
-use super::{Repeats, Report, stopped};
+use super::stopwatch::{Durations, Stopwatch};
+use super::{Repeats, Report, formula, stopped};
 use crate::data::{PatchSampler, Phantom, Preprocess};
 use crate::fault::{Fault, Result};
-use crate::formula::eval::Inputs;
-use crate::formula::plan::Plan;
-use crate::formula::simd::Program;
 use crate::losses::named;
 use crate::losses::strategy::Strategy;
 use crate::nn::{self, Precision, UNet3dConfig};
@@ -43,6 +38,9 @@ pub(in crate::cli) struct Arguments {
     /// Precision of the convolutions: f32 or bf16
     #[arg(long, value_name = "P", default_value = Precision::default().name(), value_parser = precision)]
     precision: Precision,
+    /// Trainings at the same time, each on a thread of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    candidates: u16,
     #[command(flatten)]
     repeats: Repeats,
 }
@@ -57,7 +55,8 @@ const PROXY_STEPS: f64 = 200.0;
 const PARTS: [&str; 5] = ["batch", "forward", "loss", "backward", "optimizer"];
 
 pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Report> {
-    let Arguments { width, levels, batch, size, precision, repeats } = *arguments;
+    let Arguments { width, levels, batch, size, precision, candidates, repeats } = *arguments;
+    let candidates = usize::from(candidates);
     let config = UNet3dConfig { width, levels, ..UNet3dConfig::default() };
     config.check()?;
     config.check_shape(size).map_err(|fault| fault.field("--size"))?;
@@ -65,9 +64,15 @@ pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Repor
     let recipe = Recipe { steps: repeats.total(), patches, precision, ..Recipe::default() };
     recipe.check()?;
 
-    let parts = parts(config, &recipe, seed, term)?.map(|durations| durations.after(repeats.warm_up));
+    let parts = if candidates > 1 {
+        together(candidates, || parts(config, &recipe, seed, &Term::new(true, false)))?
+    } else {
+        parts(config, &recipe, seed, term)?
+    };
+    let parts = parts.map(|durations| durations.after(repeats.warm_up));
     let peak = peak_memory();
-    let formula = formula(batch, size, repeats, seed, term)?;
+    let fma = fma_peak();
+    let formula = formula::program(&named(LOSS)?.formula, batch, size, repeats, seed, term)?;
 
     let mut report = Report::new("step", repeats);
     report.set("kernels", nn::kernel_path().name_at(precision));
@@ -81,10 +86,17 @@ pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Repor
     // Forward, gradient by the input and gradient by the weights cost the same; the first layer needs no gradient by its
     // input, less than a hundredth of the whole.
     let gflop = 3.0 * 2.0 * batch as f64 * config.multiply_adds(size) as f64 / 1e9;
-    report.figure("steps_per_second", 1e3 / whole.median());
+    report.set("device", nn::place().to_string());
+    report.set("candidates", candidates);
+    report.figure("steps_per_second", candidates as f64 * 1e3 / whole.median());
     report.figure("gflop_per_second", gflop / (step.median() / 1e3));
     report.figure("gflop_per_second_best", gflop / (step.min() / 1e3));
-    report.figure("proxy_trainings_per_hour", 3600.0 / (PROXY_STEPS * whole.median() / 1e3));
+    if let Some(fma) = fma {
+        report.figure("fma_peak_gflop_per_second", fma);
+        report.figure("fraction_of_fma_peak", gflop / (step.median() / 1e3) / fma);
+        report.figure("fraction_of_fma_peak_best", gflop / (step.min() / 1e3) / fma);
+    }
+    report.figure("proxy_trainings_per_hour", candidates as f64 * 3600.0 / (PROXY_STEPS * whole.median() / 1e3));
     report.figure("formulas_per_second", 1e3 / formula.median());
     if let Some(peak) = peak {
         report.figure("peak_rss_mib", peak);
@@ -122,16 +134,38 @@ fn parts(config: UNet3dConfig, recipe: &Recipe, seed: u64, term: &Term) -> Resul
     }
 }
 
-/// Value and gradient of the loss for the voxels of a batch: what a candidate costs before any network is asked.
-fn formula(batch: usize, size: [usize; 3], repeats: Repeats, seed: u64, term: &Term) -> Result<Durations> {
-    let program = Program::new(&Plan::new(&named(LOSS)?.formula));
-    let mut rng = stream(seed, Purpose::Probe, 0, 0);
-    let voxels = batch * size.iter().product::<usize>();
-    let logits: Vec<f32> = (0..voxels).map(|_| rng.sample::<f32, _>(StandardNormal)).collect();
-    let targets: Vec<f32> = (0..voxels).map(|_| f32::from(u8::from(rng.random::<f32>() < 0.1))).collect();
-    let inputs = Inputs { shape: size, ..Inputs::new(batch, 1, &logits, &targets) };
-    let mut slopes = vec![0.0; voxels];
-    Ok(measure(repeats, term, || program.gradient(&inputs, &mut slopes))?.0)
+/// The parts of several trainings that run at the same time, each on a thread of its own, one behind the other.
+fn together(
+    candidates: usize,
+    train: impl Fn() -> Result<[Durations; PARTS.len()]> + Sync,
+) -> Result<[Durations; PARTS.len()]> {
+    let alone = || {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+        let pool = pool.map_err(|error| Fault::failed(format!("cannot start threads: {error}")))?;
+        pool.install(&train)
+    };
+    let all: Vec<Result<_>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..candidates).map(|_| scope.spawn(alone)).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|_| Err(Fault::failed("a training ended in a panic")))
+        };
+        threads.into_iter().map(join).collect()
+    });
+    let all: Vec<[Durations; PARTS.len()]> = all.into_iter().collect::<Result<_>>()?;
+    // Step by step the mean over the candidates, which disturb one another alike.
+    Ok(std::array::from_fn(|part| Durations::mean(&all.iter().map(|parts| parts[part].clone()).collect::<Vec<_>>())))
+}
+
+/// Most operations per second of all threads together with nothing but registers, in GFLOP/s.
+fn fma_peak() -> Option<f64> {
+    const ROUNDS: usize = 1_000_000;
+    let path = nn::kernel_path();
+    let once = || {
+        let mut watch = Stopwatch::start();
+        let operations: Option<u64> = rayon::broadcast(|_| path.spin(ROUNDS)).into_iter().sum();
+        operations.map(|operations| operations as f64 / (watch.lap() * 1e6))
+    };
+    (0..8).map(|_| once()).collect::<Option<Vec<f64>>>().map(|all| all.into_iter().fold(0.0, f64::max))
 }
 
 /// Most memory that this process has held, in MiB; only Linux tells.
@@ -142,7 +176,7 @@ fn peak_memory() -> Option<f64> {
 }
 
 /// `D,H,W`.
-fn size(typed: &str) -> Result<[usize; 3], String> {
+pub(super) fn size(typed: &str) -> Result<[usize; 3], String> {
     let numbers: Option<Vec<usize>> = typed.split(',').map(|part| part.trim().parse().ok()).collect();
     numbers
         .and_then(|numbers| numbers.try_into().ok())

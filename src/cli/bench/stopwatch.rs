@@ -28,6 +28,11 @@ impl Durations {
         Self((0..repeats).map(|repeat| parts.iter().map(|part| part.0[repeat]).sum()).collect())
     }
 
+    /// The mean of several, repeat by repeat.
+    pub(super) fn mean(all: &[Self]) -> Self {
+        Self(Self::sum(all).0.into_iter().map(|sum| sum / all.len() as f64).collect())
+    }
+
     /// Without the first `count`, those of the warm-up.
     pub(super) fn after(mut self, count: u32) -> Self {
         self.0.drain(..self.0.len().min(count as usize));

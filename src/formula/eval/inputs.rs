@@ -108,6 +108,9 @@ pub(super) struct Leaves<R> {
 /// Voxels that are brought from their storage type to that of the evaluator at a time.
 const RUN: usize = 1024;
 
+/// Below this probability single precision runs out of exponents and so of digits.
+const VANISHING: f64 = 1e-30;
+
 impl<R: Real> Leaves<R> {
     pub(super) fn new<T: Sample>(plan: &Plan, inputs: &Inputs<'_, T>, level: Level) -> Self {
         // The logarithms cost more than the rest, and most region losses need none.
@@ -224,14 +227,25 @@ impl<R: Real> Leaves<R> {
                     *own = slopes[class * voxels + voxel].wide();
                 }
                 for class in 0..classes {
-                    let p = self.p[start + class * voxels + voxel].wide();
+                    let here = start + class * voxels + voxel;
                     let others = (0..classes).filter(|other| *other != class);
-                    let share = |other: usize| p / self.q[start + other * voxels + voxel].wide().max(f64::MIN_POSITIVE);
+                    let share = |other: usize| self.share(here, start + other * voxels + voxel);
                     let coupled: f64 = others.map(|other| own[other] * share(other)).sum();
                     slopes[class * voxels + voxel] = R::of(own[class] - coupled);
                 }
             }
         }
+    }
+
+    /// `p_k / q_c`: the share of a class k at place `here` in what is left by the class c at place `other`. Where both
+    /// vanish it is still a number like 0.5, and all that the other classes get of the cross-entropy of a class that is wrong
+    /// and certain; so it is taken from the logarithms there. A plan without them has slopes that vanish with q.
+    fn share(&self, here: usize, other: usize) -> f64 {
+        let q = self.q[other].wide();
+        if q < VANISHING && !self.neg_log_q.is_empty() {
+            return (self.neg_log_q[other].wide() - self.neg_log_p[here].wide()).exp();
+        }
+        self.p[here].wide() / q.max(f64::MIN_POSITIVE)
     }
 }
 

@@ -30,6 +30,8 @@ mod norm;
 #[cfg(target_arch = "x86_64")]
 mod packed;
 #[cfg(target_arch = "x86_64")]
+mod peak;
+#[cfg(target_arch = "x86_64")]
 mod transposed;
 #[cfg(target_arch = "x86_64")]
 mod weight_gradient;
@@ -135,6 +137,18 @@ impl KernelPath {
             Precision::F32 => self.name().to_string(),
             Precision::Bf16 if self == Self::Reshaped || self.has_bf16() => format!("{}+bf16", self.name()),
             Precision::Bf16 => format!("{}+bf16-emulated", self.name()),
+        }
+    }
+
+    /// Does `rounds` of nothing but multiply-adds in registers on the calling thread; the number of operations, or `None`
+    /// where the path has no kernels of ours.
+    pub fn spin(self, rounds: usize) -> Option<u64> {
+        #[cfg(target_arch = "x86_64")]
+        return self.instructions().map(|set| peak::spin(set, rounds));
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            let _ = rounds;
+            None
         }
     }
 
