@@ -1,4 +1,4 @@
-"""The counterpart of `lossgen bench step`: the same network, loss and optimiser in PyTorch eager on the CPU.
+"""The counterpart of `lossgen bench step`: the same network, loss and optimiser in PyTorch.
 
 The network is that of src/nn/unet3d.rs, the loss Dice + cross-entropy per sample, the step Adam after clipping the norm of
 the gradient at 12. Patches are made up once: cutting them is not part of the comparison. With `--precision bf16` the forward
@@ -94,42 +94,52 @@ def main():
     parser.add_argument("--size", default="32,32,24", metavar="D,H,W", help="voxels of a patch")
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32", help="bf16: autocast")
     parser.add_argument("--layout", choices=["first", "last"], help="where channels lie; last with bf16, else first")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--mode", choices=["eager", "compile"], default="eager", help="compile: torch.compile")
     options = parser.parse_args()
+    device = torch.device(options.device)
     size = [int(n) for n in options.size.split(",")]
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
-    network = UNet3d(options.width, options.levels)
+    network = UNet3d(options.width, options.levels).to(device)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    image = torch.randn(options.batch, 1, *size)
-    target = (torch.rand(options.batch, 1, *size) < 0.1).float()
+    image = torch.randn(options.batch, 1, *size, device=device)
+    target = (torch.rand(options.batch, 1, *size, device=device) < 0.1).float()
     if (options.layout or ("last" if options.precision == "bf16" else "first")) == "last":
         network, image = (thing.to(memory_format=torch.channels_last_3d) for thing in (network, image))
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16")
+    # Forward, gradient by the input and gradient by the weights cost the same, as in `lossgen bench`.
+    gflop = 3 * 2 * network.multiply_adds(image) / 1e9
+    forward = torch.compile(network) if options.mode == "compile" else network
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16")
 
     def work(parts):
+        def lap(name):
+            # A device works on while the program goes ahead.
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            parts.lap(name)
+
         optimizer.zero_grad()
         with autocast:
-            logits = network(image).float()
-        parts.lap("forward")
+            logits = forward(image).float()
+        lap("forward")
         loss = dice_ce(logits, target)
         loss.item()
-        parts.lap("loss")
+        lap("loss")
         loss.backward()
-        parts.lap("backward")
+        lap("backward")
         nn.utils.clip_grad_norm_(network.parameters(), CLIP)
         optimizer.step()
-        parts.lap("optimizer")
+        lap("optimizer")
         parts.milliseconds["step"] = sum(parts.milliseconds.values())
 
     durations, _ = measure.measure(options, work)
     peak = measure.peak_rss_mib()
-    # Forward, gradient by the input and gradient by the weights cost the same, as in `lossgen bench`.
-    gflop = 3 * 2 * network.multiply_adds(image) / 1e9
     results = {"parameters": sum(p.numel() for p in network.parameters()), "gflop": gflop}
     measure.report(
         "step", f"pytorch {torch.__version__}", options, durations, results,
         loss="dice_ce", width=options.width, levels=options.levels, batch=options.batch, size=size,
-        precision=options.precision,
+        precision=options.precision, device=options.device, mode=options.mode,
         **({} if peak is None else {"peak_rss_mib": peak}),
     )
 
