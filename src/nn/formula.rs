@@ -31,6 +31,34 @@ pub struct Scene<'a> {
     pub background: bool,
 }
 
+impl<'a> Scene<'a> {
+    /// A batch on the device of all tensors, ready for [`gradient`].
+    pub fn upload(inputs: &Inputs<'a, f32>) -> Self {
+        let [depth, height, width] = inputs.shape;
+        let shape = [inputs.samples, inputs.classes, depth, height, width];
+        let device = super::device().autodiff();
+        let tensor = |values: &[f32]| Tensor::from_data(TensorData::new(values.to_vec(), shape), &device);
+        Self {
+            logits: tensor(inputs.logits).require_grad(),
+            targets: tensor(inputs.targets),
+            progress: inputs.progress,
+            spacing: inputs.spacing,
+            activation: inputs.activation,
+            background: inputs.background,
+        }
+    }
+}
+
+/// The loss, and dL/dlogit on the device; `None` if the loss does not depend on the logits.
+///
+/// # Panics
+/// As [`value`].
+pub fn gradient(plan: &Plan, scene: &Scene<'_>) -> (f64, Option<Tensor<5>>) {
+    let loss = value(plan, scene);
+    let found = f64::from(floats(loss.clone())[0]);
+    (found, scene.logits.grad(&loss.backward()))
+}
+
 /// The value of a step: `[samples, classes, voxels]`, or 1 in place of an axis that it does not have.
 type Value = Tensor<3>;
 
@@ -276,7 +304,6 @@ mod tests {
     use crate::grammar::Grammar;
     use crate::losses::catalog::CATALOG;
     use crate::losses::form::{Classes, Form};
-    use crate::nn::device;
     use crate::rng::{Purpose, stream};
 
     const SHAPE: [usize; 3] = [4, 5, 6];
@@ -315,24 +342,9 @@ mod tests {
             ..Inputs::new(2, classes, &logits, &targets)
         };
         let expected = gradient(&plan, &inputs, &mut exact);
-        let [depth, height, width] = SHAPE;
-        let device = device().autodiff();
-        let upload = |values: &[f32]| {
-            Tensor::<5>::from_data(TensorData::new(values.to_vec(), [2, classes, depth, height, width]), &device)
-        };
-        let logits = upload(&logits).require_grad();
-        let scene = Scene {
-            logits: logits.clone(),
-            targets: upload(&targets),
-            progress,
-            spacing: &spacing,
-            activation,
-            background,
-        };
-        let loss = value(&plan, &scene);
-        let found = f64::from(floats(loss.clone())[0]);
+        let (found, slopes) = super::gradient(&plan, &Scene::upload(&inputs));
         assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1e-2), "{formula}: {found} not {expected}");
-        let slopes = logits.grad(&loss.backward()).map_or_else(|| vec![0.0; exact.len()], floats);
+        let slopes = slopes.map_or_else(|| vec![0.0; exact.len()], floats);
         let largest = exact.iter().fold(0f32, |largest, slope| largest.max(slope.abs()));
         for (found, exact) in slopes.iter().zip(&exact) {
             assert!(

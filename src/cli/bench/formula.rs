@@ -4,7 +4,6 @@
 //! operations of the tensor library with automatic differentiation, which is what a loss costs in a framework. They take
 //! turns, repeat by repeat, so that whatever else the machine does strikes all of them.
 
-use burn::tensor::{Tensor, TensorData};
 use clap::Args;
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -16,11 +15,10 @@ use super::stopwatch::{Durations, Stopwatch, measure};
 use super::{Repeats, Report};
 use crate::fault::Result;
 use crate::formula::Formula;
-use crate::formula::eval::{Activation, Inputs, gradient};
+use crate::formula::eval::{Inputs, gradient};
 use crate::formula::plan::Plan;
 use crate::formula::simd::Program;
-use crate::nn::formula::{Scene, value};
-use crate::nn::{self, floats};
+use crate::nn::formula::{Scene, gradient as differentiate};
 use crate::rng::{Purpose, stream};
 
 #[derive(Debug, Args)]
@@ -90,7 +88,13 @@ pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Repor
         vectorised.push(watch.lap());
         values[1] = gradient(&plan, &batch.inputs(), &mut slopes);
         defined.push(watch.lap());
-        values[2] = differentiated(&plan, &batch, &mut watch, &mut tensors);
+        // Bringing the batch to the tensor library and back is not timed.
+        let scene = Scene::upload(&batch.inputs());
+        watch.lap();
+        let (loss, slopes) = differentiate(&plan, &scene);
+        tensors.push(watch.lap());
+        values[2] = loss;
+        slopes
     })?;
     let [vectorised, defined, tensors] = [vectorised, defined, tensors].map(|all| all.after(repeats.warm_up));
     let mut report = Report::new("formula", *repeats);
@@ -106,28 +110,4 @@ pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Repor
         report.result(name, value);
     }
     Ok(report)
-}
-
-/// Value and gradient by the tensor library; bringing the batch to it and back is not timed.
-fn differentiated(plan: &Plan, batch: &Batch, watch: &mut Stopwatch, durations: &mut Durations) -> f64 {
-    let device = nn::device().autodiff();
-    let [depth, height, width] = batch.size;
-    let shape = [batch.samples, 1, depth, height, width];
-    let tensor = |values: &[f32]| Tensor::<5>::from_data(TensorData::new(values.to_vec(), shape), &device);
-    let (logits, targets) = (tensor(&batch.logits).require_grad(), tensor(&batch.targets));
-    watch.lap();
-    let scene = Scene {
-        logits: logits.clone(),
-        targets,
-        progress: 0.0,
-        spacing: &[],
-        activation: Activation::Sigmoid,
-        background: false,
-    };
-    let loss = value(plan, &scene);
-    let found = floats(loss.clone());
-    let slopes = logits.grad(&loss.backward());
-    durations.push(watch.lap());
-    drop(slopes);
-    f64::from(found[0])
 }
