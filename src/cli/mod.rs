@@ -86,8 +86,7 @@ enum Command {
     #[command(subcommand)]
     Data(data::Command),
     /// How fast this machine is at what a search does
-    #[command(subcommand)]
-    Bench(bench::Command),
+    Bench(bench::Arguments),
 }
 
 /// Set by a signal. Work looks at it and stops where it can be resumed.
@@ -141,7 +140,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Loss(command) => loss::run(command, common, term),
         Command::Grammar(command) => grammar::run(command, common, term),
         Command::Data(command) => data::run(command, common, term),
-        Command::Bench(command) => bench::run(command, common, term),
+        Command::Bench(arguments) => bench::run(arguments, common, term),
     }
 }
 

@@ -20,8 +20,18 @@ use super::term::Term;
 use crate::fault::{Fault, Result};
 use report::Report;
 
+/// One of the benchmarks; without a name the training step, the one that says how much a search can afford.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    step: step::Arguments,
+}
+
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+enum Command {
     /// Exact Euclidean distance transform of a 128 x 128 x 128 mask with anisotropic voxels
     Distance(distance::Arguments),
     /// All metrics of two 128 x 128 x 128 masks, surface distances included
@@ -50,17 +60,18 @@ impl Repeats {
     }
 }
 
-pub(super) fn run(command: &Command, common: &Common, term: &Term) -> Result<()> {
+pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
     let threads = common.threads();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
         .map_err(|error| Fault::failed(format!("cannot start threads: {error}")))?;
-    let mut report = pool.install(|| match command {
-        Command::Distance(arguments) => distance::run(arguments, term),
-        Command::Surfaces(repeats) => surfaces::run(*repeats, term),
-        Command::Formula(arguments) => formula::run(arguments, common.seed.unwrap_or(1), term),
-        Command::Step(arguments) => step::run(arguments, common.seed.unwrap_or(1), term),
+    let mut report = pool.install(|| match &arguments.command {
+        None => step::run(&arguments.step, common.seed.unwrap_or(1), term),
+        Some(Command::Distance(arguments)) => distance::run(arguments, term),
+        Some(Command::Surfaces(repeats)) => surfaces::run(*repeats, term),
+        Some(Command::Formula(arguments)) => formula::run(arguments, common.seed.unwrap_or(1), term),
+        Some(Command::Step(arguments)) => step::run(arguments, common.seed.unwrap_or(1), term),
     })?;
     report.set("threads", threads);
     term.result(&if common.json { report.json() } else { report.table() });

@@ -31,13 +31,13 @@ fn strided(x: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
     let even = if [2 * d, 2 * h, 2 * w] == [depth, height, width] {
         x
     } else {
-        let whole = Tensor::<5>::zeros([samples, inputs, 2 * d, 2 * h, 2 * w], &x.device());
+        let whole = Tensor::<5>::zeros([samples, inputs, 2 * d, 2 * h, 2 * w], &x.device()).cast(x.dtype());
         whole.slice_assign([0..samples, 0..inputs, 0..depth, 0..height, 0..width], x)
     };
     let kinds: Tensor<8> = even.reshape([samples, inputs, d, 2, h, 2, w, 2]);
     let kinds = kinds.permute([0, 1, 3, 5, 7, 2, 4, 6]).reshape([samples, 8 * inputs, d, h, w]);
     // Of four places an axis (the pair before, the pair here) the kernel covers the last three.
-    let four = Tensor::<5>::zeros([outputs, inputs, 4, 4, 4], &weight.device());
+    let four = Tensor::<5>::zeros([outputs, inputs, 4, 4, 4], &weight.device()).cast(weight.dtype());
     let four = four.slice_assign([0..outputs, 0..inputs, 1..4, 1..4, 1..4], weight);
     let taps: Tensor<8> = four.reshape([outputs, inputs, 2, 2, 2, 2, 2, 2]);
     let taps = taps.permute([0, 1, 3, 5, 7, 2, 4, 6]).reshape([outputs, 8 * inputs, 2, 2, 2]);

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
-use super::super::{KernelPath, conv_transpose3d, conv_transpose3d_on, conv3d, conv3d_on};
+use super::super::{KernelPath, conv_transpose3d, conv_transpose3d_on, conv3d, conv3d_on, in_16_bits};
 use super::emulated::{self, bits};
 use crate::nn::{Precision, device, floats};
 use crate::rng::{Purpose, stream};
@@ -190,5 +190,26 @@ fn no_samples_give_no_results_and_no_gradient() {
         let (x, weight) = (Tensor::zeros([0, 6, 4, 4, 4], &device), random(weight_shape(stride, 6, 9), 2, &device));
         let [y, dx, dw] = value_and_gradients(&x, &weight, random, |x, w| at(Precision::Bf16, stride, x, w));
         assert!(y.is_empty() && dx.is_empty() && dw.iter().all(|v| *v == 0.0), "{kind}: {dw:?}");
+    }
+}
+
+/// What a CUDA device is asked for, on the CPU: values of 16 bits go in, values of 32 bits come out, and nothing between the
+/// two has another type.
+#[test]
+fn devices_multiply_in_16_bits_themselves() {
+    let device = device().autodiff();
+    for (seed, (samples, inputs, outputs, [d, h, w])) in (0u64..).zip(SIZES) {
+        let x = random([samples, inputs, d, h, w], seed, &device);
+        for (name, stride) in KINDS {
+            let weight = random(weight_shape(stride, inputs, outputs), 100 + seed, &device);
+            let ours = value_and_gradients(&x, &weight, random, |x, weight| {
+                in_16_bits(KernelPath::Reshaped, x, weight, |x, weight| {
+                    on_path(KernelPath::Reshaped, stride, x, weight)
+                })
+            });
+            let theirs =
+                value_and_gradients(&x, &weight, random, |x, weight| on_path(KernelPath::Portable, stride, x, weight));
+            compare(&format!("{name}, {inputs} to {outputs}, {d} x {h} x {w}"), &ours, &theirs, 4e-2);
+        }
     }
 }
