@@ -1,7 +1,7 @@
 //! What a network is trained to minimise, step by step: from its outputs to the loss and dL/dlogit.
 //!
 //! A fixed loss is a formula; the weights of a [strategy](crate::losses::strategy) move from step to step, its parameters
-//! by [greedy trials](super::greedy). Formulas need no automatic differentiation, so neither does what is made of them.
+//! by greedy trials (`training::greedy`). Formulas need no automatic differentiation, so neither does what is made of them.
 
 use crate::formula::Formula;
 use crate::formula::eval::Inputs;

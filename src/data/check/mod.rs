@@ -2,8 +2,8 @@
 //!
 //! Reads one case at a time and keeps numbers and hashes of it, so a set of any size fits in memory. Findings are of two
 //! kinds: what cannot be used (training would refuse it or learn nonsense), and what a person should look at. Nothing is
-//! repaired here but headers, on demand, into a new folder. Every case is judged alone first ([`grids`], [`labels`],
-//! [`intensities`]), then among the others ([`company`]).
+//! repaired here but headers, on demand, into a new folder. Every case is judged alone first (`grids`, `labels`,
+//! `intensities`), then among the others (`company`).
 
 mod company;
 mod facts;
