@@ -41,6 +41,10 @@ pub trait Real: Copy + Send + Sync + PartialOrd + std::ops::AddAssign + std::ops
     /// Columns of p, q, -log p and -log q from logits; the last two may be empty.
     fn sigmoid(level: Level, logits: &[Self], columns: [&mut [Self]; 4]);
 
+    /// Writes z_k - log(sum exp z_c over the other classes c) for the class k = `class`; `z` holds the classes one behind the
+    /// other, each as long as `out`.
+    fn apart(level: Level, z: &[Self], class: usize, out: &mut [Self]);
+
     /// The sum of a block, in double precision.
     fn sum(level: Level, values: &[Self]) -> f64;
 }
@@ -89,6 +93,16 @@ impl Real for f64 {
         for ((log_p, log_q), z) in neg_log_p.iter_mut().zip(neg_log_q).zip(logits) {
             let rest = (-z.abs()).exp().ln_1p();
             (*log_p, *log_q) = ((-z).max(0.0) + rest, z.max(0.0) + rest);
+        }
+    }
+
+    fn apart(_: Level, z: &[Self], class: usize, out: &mut [Self]) {
+        let n = out.len();
+        for (i, out) in out.iter_mut().enumerate() {
+            let others = (0..z.len() / n).filter(|other| *other != class).map(|other| z[other * n + i]);
+            let largest = others.clone().fold(Self::NEG_INFINITY, Self::max);
+            let sum: Self = others.map(|z| (z - largest).exp()).sum();
+            *out = z[class * n + i] - (largest + sum.ln());
         }
     }
 
@@ -150,6 +164,11 @@ impl Real for f32 {
         unsafe { SIGMOID[level as usize](logits, columns) }
     }
 
+    fn apart(level: Level, z: &[Self], class: usize, out: &mut [Self]) {
+        // SAFETY: as above.
+        unsafe { APART[level as usize](z, class, out) }
+    }
+
     fn sum(level: Level, values: &[Self]) -> f64 {
         // SAFETY: as above.
         unsafe { SUM[level as usize](values) }
@@ -181,6 +200,28 @@ static SIGMOID: [Columns; 3] = each_level!(|logits: &[f32], columns: [&mut [f32]
         let more = logits[i].abs() + rest;
         (p[i], q[i]) = if logits[i] >= 0.0 { (near, far) } else { (far, near) };
         (neg_log_p[i], neg_log_q[i]) = if logits[i] >= 0.0 { (rest, more) } else { (more, rest) };
+    }
+});
+
+static APART: [unsafe fn(&[f32], usize, &mut [f32]); 3] = each_level!(|z: &[f32], class: usize, out: &mut [f32]| {
+    let n = out.len();
+    let others = || z.chunks_exact(n).enumerate().filter(|(other, _)| *other != class).map(|(_, z)| &z[..n]);
+    // The largest of the others stands in `out` until the sums are there.
+    out.fill(f32::NEG_INFINITY);
+    for z in others() {
+        for i in 0..n {
+            out[i] = out[i].max(z[i]);
+        }
+    }
+    let mut sums = vec![0f32; n];
+    for z in others() {
+        for i in 0..n {
+            sums[i] += exponential(z[i] - out[i]);
+        }
+    }
+    let own = &z[class * n..][..n];
+    for i in 0..n {
+        out[i] = own[i] - (out[i] + logarithm(sums[i]));
     }
 });
 

@@ -97,6 +97,8 @@ impl<'a, T> Inputs<'a, T> {
 
 /// Columns of all voxels of a batch; the logarithms are empty if the plan needs none.
 pub(super) struct Leaves<R> {
+    /// Voxels of one sample and class.
+    voxels: usize,
     p: Vec<R>,
     q: Vec<R>,
     y: Vec<R>,
@@ -121,6 +123,7 @@ impl<R: Real> Leaves<R> {
         let n = inputs.logits.len();
         let rest = if logs { n } else { 0 };
         let mut leaves = Self {
+            voxels: inputs.voxels().max(1),
             p: vec![R::ZERO; n],
             q: vec![R::ZERO; n],
             y: inputs.targets.iter().map(|y| R::of((*y).into())).collect(),
@@ -130,7 +133,7 @@ impl<R: Real> Leaves<R> {
         };
         match inputs.activation {
             Activation::Sigmoid => leaves.sigmoid(inputs, level),
-            Activation::Softmax => leaves.softmax(inputs),
+            Activation::Softmax => leaves.softmax(inputs, level),
         }
         for step in &plan.steps {
             if let Op::Map(map) = step.word.word().op {
@@ -142,51 +145,58 @@ impl<R: Real> Leaves<R> {
     }
 
     fn sigmoid<T: Sample>(&mut self, inputs: &Inputs<'_, T>, level: Level) {
-        let mut logs = self.neg_log_p.chunks_mut(CHUNK).zip(self.neg_log_q.chunks_mut(CHUNK));
-        let columns = self.p.chunks_mut(CHUNK).zip(self.q.chunks_mut(CHUNK)).zip(inputs.logits.chunks(CHUNK));
-        let work: Vec<_> = columns
-            .map(|((p, q), logits)| {
-                let (log_p, log_q) = logs.next().unwrap_or((&mut [], &mut []));
-                (p, q, log_p, log_q, logits)
-            })
-            .collect();
-        in_parallel(work, |(p, q, log_p, log_q, logits)| {
-            let mut z = [R::ZERO; RUN];
-            let mut logs = log_p.chunks_mut(RUN).zip(log_q.chunks_mut(RUN));
-            for ((p, q), logits) in p.chunks_mut(RUN).zip(q.chunks_mut(RUN)).zip(logits.chunks(RUN)) {
-                let z = &mut z[..logits.len()];
-                for (z, logit) in z.iter_mut().zip(logits) {
-                    *z = R::of((*logit).into());
-                }
-                let (log_p, log_q) = logs.next().unwrap_or((&mut [], &mut []));
-                R::sigmoid(level, z, [p, q, log_p, log_q]);
+        let logits = inputs.logits;
+        self.columns(level, |start, z| {
+            for (z, logit) in z.iter_mut().zip(&logits[start..]) {
+                *z = R::of((*logit).into());
             }
         });
     }
 
-    /// q = 1 - p is the sum of the other classes, so that neither loses digits near its end of the scale.
-    fn softmax<T: Sample>(&mut self, inputs: &Inputs<'_, T>) {
-        let (voxels, classes) = (inputs.voxels(), inputs.classes);
-        let mut z = vec![0.0f64; classes];
-        for sample in 0..inputs.samples {
-            for voxel in 0..voxels {
-                let at = |class: usize| (sample * classes + class) * voxels + voxel;
-                for (class, z) in z.iter_mut().enumerate() {
-                    *z = inputs.logits[at(class)].into();
-                }
-                let sum = log_sum_exp(z.iter().copied());
-                for class in 0..classes {
-                    let others = z.iter().enumerate().filter(|(other, _)| *other != class).map(|(_, z)| *z);
-                    let others = log_sum_exp(others);
-                    self.p[at(class)] = R::of((z[class] - sum).exp());
-                    self.q[at(class)] = R::of((others - sum).exp());
-                    if !self.neg_log_p.is_empty() {
-                        self.neg_log_p[at(class)] = R::of(softplus(others - z[class]));
-                        self.neg_log_q[at(class)] = R::of(softplus(z[class] - others));
-                    }
+    /// A softmax is a sigmoid of the logit against all others together: z_k - log(sum exp z_c over the other classes c). So
+    /// q = 1 - p is computed from the others, and neither p nor q loses digits near its end of the scale.
+    fn softmax<T: Sample>(&mut self, inputs: &Inputs<'_, T>, level: Level) {
+        let (voxels, classes, logits) = (inputs.voxels(), inputs.classes, inputs.logits);
+        self.columns(level, |start, apart| {
+            let (region, voxel) = (start / voxels, start % voxels);
+            let (first, class) = (region / classes * classes, region % classes);
+            let mut z = vec![R::ZERO; classes * apart.len()];
+            for (other, z) in z.chunks_exact_mut(apart.len()).enumerate() {
+                for (z, logit) in z.iter_mut().zip(&logits[(first + other) * voxels + voxel..]) {
+                    *z = R::of((*logit).into());
                 }
             }
-        }
+            R::apart(level, &z, class, apart);
+        });
+    }
+
+    /// Fills the columns from logits that `write` gives for runs of voxels, by their first place; a run lies in one region.
+    fn columns(&mut self, level: Level, write: impl Fn(usize, &mut [R]) + Send + Sync) {
+        let voxels = self.voxels;
+        let regions = self.p.chunks_mut(voxels).zip(self.q.chunks_mut(voxels));
+        let chunks = regions.flat_map(|(p, q)| p.chunks_mut(CHUNK).zip(q.chunks_mut(CHUNK)));
+        let mut logs = {
+            let regions = self.neg_log_p.chunks_mut(voxels).zip(self.neg_log_q.chunks_mut(voxels));
+            regions.flat_map(|(p, q)| p.chunks_mut(CHUNK).zip(q.chunks_mut(CHUNK)))
+        };
+        let mut start = 0;
+        let work: Vec<_> = chunks
+            .map(|(p, q)| {
+                let (log_p, log_q) = logs.next().unwrap_or((&mut [], &mut []));
+                start += p.len();
+                (start - p.len(), p, q, log_p, log_q)
+            })
+            .collect();
+        in_parallel(work, |(start, p, q, log_p, log_q)| {
+            let mut z = [R::ZERO; RUN];
+            let mut logs = log_p.chunks_mut(RUN).zip(log_q.chunks_mut(RUN));
+            for (run, (p, q)) in p.chunks_mut(RUN).zip(q.chunks_mut(RUN)).enumerate() {
+                let z = &mut z[..p.len()];
+                write(start + run * RUN, z);
+                let (log_p, log_q) = logs.next().unwrap_or((&mut [], &mut []));
+                R::sigmoid(level, z, [p, q, log_p, log_q]);
+            }
+        });
     }
 
     pub(super) fn block(&self, start: usize, length: usize) -> Block<'_, R> {
@@ -247,15 +257,4 @@ impl<R: Real> Leaves<R> {
         }
         self.p[here].wide() / q.max(f64::MIN_POSITIVE)
     }
-}
-
-/// log(sum exp z); -inf of nothing.
-fn log_sum_exp(z: impl Iterator<Item = f64> + Clone) -> f64 {
-    let largest = z.clone().fold(f64::NEG_INFINITY, f64::max);
-    if largest.is_infinite() { largest } else { largest + z.map(|z| (z - largest).exp()).sum::<f64>().ln() }
-}
-
-/// log(1 + exp x).
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
