@@ -41,7 +41,7 @@ pub trait Real: Copy + Send + Sync + PartialOrd + std::ops::AddAssign + std::ops
     /// Columns of p, q, -log p and -log q from logits; the last two may be empty.
     fn sigmoid(level: Level, logits: &[Self], columns: [&mut [Self]; 4]);
 
-    /// Writes z_k - log(sum exp z_c over the other classes c) for the class k = `class`; `z` holds the classes one behind the
+    /// Writes `z_k - log(sum exp z_c)` over the other classes c for the class k = `class`; `z` holds the classes one behind the
     /// other, each as long as `out`.
     fn apart(level: Level, z: &[Self], class: usize, out: &mut [Self]);
 
@@ -203,7 +203,10 @@ static SIGMOID: [Columns; 3] = each_level!(|logits: &[f32], columns: [&mut [f32]
     }
 });
 
-static APART: [unsafe fn(&[f32], usize, &mut [f32]); 3] = each_level!(|z: &[f32], class: usize, out: &mut [f32]| {
+/// See [`Real::apart`].
+type Apart = unsafe fn(&[f32], usize, &mut [f32]);
+
+static APART: [Apart; 3] = each_level!(|z: &[f32], class: usize, out: &mut [f32]| {
     let n = out.len();
     let others = || z.chunks_exact(n).enumerate().filter(|(other, _)| *other != class).map(|(_, z)| &z[..n]);
     // The largest of the others stands in `out` until the sums are there.

@@ -153,7 +153,7 @@ impl<R: Real> Leaves<R> {
         });
     }
 
-    /// A softmax is a sigmoid of the logit against all others together: z_k - log(sum exp z_c over the other classes c). So
+    /// A softmax is a sigmoid of the logit against all others together: `z_k - log(sum exp z_c)` over the other classes c. So
     /// q = 1 - p is computed from the others, and neither p nor q loses digits near its end of the scale.
     fn softmax<T: Sample>(&mut self, inputs: &Inputs<'_, T>, level: Level) {
         let (voxels, classes, logits) = (inputs.voxels(), inputs.classes, inputs.logits);
