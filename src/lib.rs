@@ -2,9 +2,10 @@
 //!
 //! # Reading order
 //!
-//! [`formula`] is the language, [`grammar`] what a search may say in it, [`losses`] what people found; [`evolution`]
-//! searches, [`data`] and [`nn`] make networks learn, [`training`] joins them, [`metrics`] and [`stats`] judge.
+//! [`formula`] is the language, [`grammar`] what a search may say in it, [`losses`] what people found, [`atlas`] the
+//! map of what small losses do; [`evolution`] searches, [`data`] and [`nn`] make networks learn, [`training`] joins them, [`metrics`] and [`stats`] judge.
 
+pub mod atlas;
 pub mod cli;
 pub mod data;
 pub mod evolution;

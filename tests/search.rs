@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lossgen::evolution::{
-    Breeder, Evaluator, Event, Outcome, Population, Score, Search, SearchConfig, StopReason, Trial, newest_population,
+    Breeder, Evaluator, Event, Origin, Outcome, Population, Score, Search, SearchConfig, StopReason, Trial,
+    newest_population,
 };
 use lossgen::fault::{Fault, Kind, Result};
 use lossgen::formula::Formula;
@@ -84,11 +85,21 @@ fn attempt(
     evaluator: &Toy,
     watch: &mut dyn FnMut(&Event) -> bool,
 ) -> Result<(Population, StopReason)> {
+    let config = SearchConfig { population: 16, generations: 5, ..SearchConfig::default() };
+    attempt_with(path, seed, &config, evaluator, watch)
+}
+
+fn attempt_with(
+    path: &Path,
+    seed: u64,
+    config: &SearchConfig,
+    evaluator: &Toy,
+    watch: &mut dyn FnMut(&Event) -> bool,
+) -> Result<(Population, StopReason)> {
     let run = if path.exists() { RunDir::open(path)? } else { RunDir::create(path)? };
     run.write("manifest.ron", b"()")?;
-    let config = SearchConfig { population: 16, generations: 5, ..SearchConfig::default() };
     let (grammar, stop) = (Grammar::polarity(), AtomicBool::new(false));
-    let breeder = Breeder { config: &config, seed, grammar: &grammar, stop: &stop };
+    let breeder = Breeder { config, seed, grammar: &grammar, stop: &stop };
     Search { breeder, evaluator, run: &run }.run(watch)
 }
 
@@ -107,6 +118,31 @@ fn the_order_in_which_results_arrive_decides_nothing() {
         search(&home.path().join(name), 1, reversed, &mut |_| true);
     }
     assert_eq!(generations(&home.path().join("a")), generations(&home.path().join("b")));
+}
+
+/// Founders and immigrants of the atlas are those that are farthest from everybody known, resumed or not.
+#[test]
+fn an_atlas_fills_the_places_of_random_losses() {
+    let home = tempfile::tempdir().unwrap();
+    let config = SearchConfig { population: 20, generations: 5, immigrants: 0.5, atlas: 4, ..SearchConfig::default() };
+    let run = |name: &str, patience: usize| {
+        let mut left = patience;
+        attempt_with(&home.path().join(name), 9, &config, &Toy::default(), &mut |_| {
+            left = left.saturating_sub(1);
+            left > 0
+        })
+    };
+    let (population, _) = run("whole", usize::MAX).unwrap();
+    let of_the_atlas = |born: bool| {
+        let is = |i: &&lossgen::evolution::Individual| i.origin == Origin::Atlas && (i.birth == 0) == born;
+        population.everybody().filter(is).count()
+    };
+    assert!(of_the_atlas(true) >= 8 && of_the_atlas(false) > 0, "{} {}", of_the_atlas(true), of_the_atlas(false));
+    // There are 17 behaviours of up to four words; when all are known, losses are drawn at random.
+    assert!(population.everybody().any(|individual| individual.origin == Origin::Random));
+    let _ = run("stopped", 60);
+    run("stopped", usize::MAX).unwrap();
+    assert_eq!(generations(&home.path().join("whole")), generations(&home.path().join("stopped")));
 }
 
 #[test]

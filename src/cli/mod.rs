@@ -1,5 +1,6 @@
 //! The command: what was typed, what it means, what is printed, and the exit code.
 
+mod atlas;
 mod bench;
 mod config;
 mod data;
@@ -82,6 +83,8 @@ enum Command {
     /// What a grammar can say, and whether a formula belongs to it
     #[command(subcommand)]
     Grammar(grammar::Command),
+    /// Every small loss of a grammar, how many behave differently, and where known losses stand
+    Atlas(atlas::Arguments),
     /// Check, show, divide or make up datasets
     #[command(subcommand)]
     Data(data::Command),
@@ -139,6 +142,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Evaluate(arguments) => evaluate::run(arguments, common, term),
         Command::Loss(command) => loss::run(command, common, term),
         Command::Grammar(command) => grammar::run(command, common, term),
+        Command::Atlas(arguments) => atlas::run(arguments, common, term),
         Command::Data(command) => data::run(command, common, term),
         Command::Bench(arguments) => bench::run(arguments, common, term),
     }

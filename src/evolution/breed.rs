@@ -15,7 +15,7 @@ use super::individual::Origin;
 use super::novelty::Novelty;
 use super::population::Population;
 use super::{crossover, mutate, select};
-use crate::fault::{Fault, Result};
+use crate::fault::{Fault, Kind, Result};
 use crate::formula::Formula;
 use crate::grammar::Grammar;
 use crate::losses::catalog::CATALOG;
@@ -68,13 +68,13 @@ impl Breeder<'_> {
     pub(super) fn brood(&self, parents: Option<&Population>) -> Result<Option<Brood>> {
         match parents {
             None => self.founders(),
-            Some(parents) => Ok(self.children(parents)),
+            Some(parents) => self.children(parents),
         }
     }
 
-    /// The catalog as far as it is in the language and there are places for it, then random losses.
+    /// The catalog as far as it is in the language and there are places for it, then losses of the atlas or random ones.
     fn founders(&self) -> Result<Option<Brood>> {
-        let mut novelty = Novelty::after(None);
+        let Some(mut novelty) = self.novelty(None)? else { return Ok(None) };
         let (mut children, mut skipped) = (Vec::new(), Vec::new());
         for entry in CATALOG {
             let formula = entry.formula().canonical();
@@ -95,7 +95,7 @@ impl Breeder<'_> {
             if self.stop.load(Ordering::SeqCst) {
                 return Ok(None);
             }
-            children.extend(self.random(0, slot, &mut novelty));
+            children.extend(self.stranger(0, slot, &mut novelty));
         }
         if children.is_empty() {
             let reasons: Vec<String> = novelty.rejections.iter().map(|(why, n)| format!("{n} {why}")).collect();
@@ -106,6 +106,28 @@ impl Breeder<'_> {
                 .hint("`lossgen grammar show` prints some of its losses"));
         }
         Ok(Some(Brood { children, skipped, rejections: novelty.rejections }))
+    }
+
+    /// What is known before a generation is bred; `None` if the work was stopped.
+    ///
+    /// # Errors
+    /// If the atlas cannot be made.
+    fn novelty(&self, parents: Option<&Population>) -> Result<Option<Novelty>> {
+        let mut novelty = Novelty::after(parents);
+        if self.config.atlas > 0
+            && let Err(fault) = novelty.explore(self.grammar, self.config.atlas, self.stop)
+        {
+            return if fault.kind() == Kind::Stopped { Ok(None) } else { Err(fault) };
+        }
+        Ok(Some(novelty))
+    }
+
+    /// A loss that owes nothing to anybody: the one of the atlas that is farthest from all who are known, or a random one.
+    fn stranger(&self, generation: usize, slot: usize, novelty: &mut Novelty) -> Option<Unborn> {
+        match novelty.farthest() {
+            Some(formula) => Some(Unborn { parents: Vec::new(), origin: Origin::Atlas, formula }),
+            None => self.random(generation, slot, novelty),
+        }
     }
 
     /// A loss drawn from the grammar that is new; `None` if none was found.
@@ -119,16 +141,16 @@ impl Breeder<'_> {
     }
 
     /// One child per place that the elites leave; none at all where the grammar has nothing new to say.
-    fn children(&self, parents: &Population) -> Option<Brood> {
-        let mut novelty = Novelty::after(Some(parents));
+    fn children(&self, parents: &Population) -> Result<Option<Brood>> {
+        let Some(mut novelty) = self.novelty(Some(parents))? else { return Ok(None) };
         let mut children = Vec::new();
         for slot in 0..self.config.population - self.config.elites {
             if self.stop.load(Ordering::SeqCst) {
-                return None;
+                return Ok(None);
             }
             children.extend(self.child(parents, slot, &mut novelty));
         }
-        Some(Brood { children, skipped: Vec::new(), rejections: novelty.rejections })
+        Ok(Some(Brood { children, skipped: Vec::new(), rejections: novelty.rejections }))
     }
 
     fn child(&self, parents: &Population, slot: usize, novelty: &mut Novelty) -> Option<Unborn> {
@@ -157,6 +179,6 @@ impl Breeder<'_> {
                 }
             }
         }
-        self.random(generation, slot, novelty)
+        self.stranger(generation, slot, novelty)
     }
 }

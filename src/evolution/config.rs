@@ -11,8 +11,11 @@ use crate::formula::LONGEST;
 pub struct SearchConfig {
     /// Individuals per generation.
     pub population: usize,
-    /// Most losses of the catalog, in its order, in the first population; the rest of it is random.
+    /// Most losses of the catalog, in its order, in the first population; the rest of it is of the atlas or random.
     pub founders: usize,
+    /// Largest losses of the atlas, in words. Those that are farthest from everything known join the founders and are the
+    /// immigrants, before random losses; 0 for random losses only.
+    pub atlas: usize,
     /// Generations after the first population.
     pub generations: usize,
     /// Individuals that a tournament draws.
@@ -39,6 +42,7 @@ impl Default for SearchConfig {
         Self {
             population: 14,
             founders: 12,
+            atlas: 0,
             generations: 5,
             tournament: 3,
             elites: 2,
@@ -56,6 +60,9 @@ impl Default for SearchConfig {
 const MOST_WORDS: &str = "at most 4096 words";
 const _: () = assert!(LONGEST == 4096);
 
+/// Atlases grow eightfold with two words, and one is made for every generation: beyond this it would be felt.
+const LARGEST_ATLAS: usize = 8;
+
 impl SearchConfig {
     /// Whether a search can be made of it.
     ///
@@ -70,6 +77,7 @@ impl SearchConfig {
                 "at least 2, at most 100000",
                 self.population.to_string(),
             ),
+            ("search.atlas", self.atlas <= LARGEST_ATLAS, "0 to 8 words", self.atlas.to_string()),
             ("search.random_size", self.random_size <= LONGEST, MOST_WORDS, self.random_size.to_string()),
             (
                 "search.tournament",

@@ -69,6 +69,8 @@ impl Individual {
 pub enum Origin {
     /// From the catalog, under this name.
     Founder(String),
+    /// From the atlas: farthest from everybody known.
+    Atlas,
     /// Drawn from the grammar.
     Random,
     /// One word replaced.

@@ -12,9 +12,11 @@
 //! span. Everything that is true of a tree is a [`Formula::fold`] over the table of [words](word). The `f64` evaluator
 //! in [`eval`] is the definition of what a formula means. This folder knows nothing of searches, tensors or files.
 
+pub mod behaviours;
 pub mod canonical;
 pub mod eval;
 pub mod fingerprint;
+pub mod forward;
 pub mod kernel;
 pub mod level;
 pub mod maps;

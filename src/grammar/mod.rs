@@ -9,6 +9,7 @@ mod derive;
 mod file;
 mod pattern;
 mod sample;
+mod shape;
 
 pub use derive::{Derivation, Site};
 pub(crate) use sample::two_digits;

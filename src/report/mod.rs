@@ -2,6 +2,7 @@
 //!
 //! Nothing is computed here that an argument could rest on, and nothing is read or written: every function returns text.
 
+pub mod atlas;
 pub mod axis;
 pub mod behaviour;
 pub mod catalog;

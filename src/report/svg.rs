@@ -131,6 +131,18 @@ impl Svg {
         }
     }
 
+    /// Filled circles, all in one path: a million bytes less than an element for each would take.
+    pub fn dots(&mut self, middles: &[[f64; 2]], diameter: f64, colour: &str) {
+        let path: String = middles.iter().map(|[x, y]| format!("M{} {}h0", number(*x), number(*y))).collect();
+        if !path.is_empty() {
+            let width = number(diameter);
+            let _ = writeln!(
+                self.body,
+                "<path d=\"{path}\" stroke=\"{colour}\" stroke-width=\"{width}\" stroke-linecap=\"round\"/>"
+            );
+        }
+    }
+
     /// A path in a system of coordinates with its origin at the frame's corner and units of `unit` pixels.
     pub fn scaled(&mut self, frame: Frame, unit: f64, path: &str, paint: Paint<'_>) {
         let paint = match paint {

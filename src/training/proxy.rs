@@ -243,7 +243,7 @@ impl Evaluator for Judge<'_> {
                 proxy.digest,
                 proxy.seed,
                 nn::kernel_path().name_at(proxy.config.recipe.precision),
-                fingerprint::VERSION,
+                fingerprint::PROBES_VERSION,
             )
         );
         blake3::hash(everything.as_bytes()).to_hex()[..16].to_string()

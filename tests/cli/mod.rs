@@ -1,5 +1,6 @@
 //! The program as a person runs it.
 
+mod atlas;
 mod bad_input;
 mod bench;
 mod data;

@@ -19,6 +19,7 @@ use super::Common;
 use super::term::Term;
 use crate::fault::{Fault, Result};
 use report::Report;
+pub(super) use stopwatch::Stopwatch;
 
 /// One of the benchmarks; without a name the training step, the one that says how much a search can afford.
 #[derive(Debug, Args)]

@@ -51,15 +51,15 @@ impl Durations {
 }
 
 /// Tells the time between two looks at it.
-pub(super) struct Stopwatch(Instant);
+pub(in crate::cli) struct Stopwatch(Instant);
 
 impl Stopwatch {
-    pub(super) fn start() -> Self {
+    pub(in crate::cli) fn start() -> Self {
         Self(Instant::now())
     }
 
     /// Time since the last lap or the start, in ms.
-    pub(super) fn lap(&mut self) -> f64 {
+    pub(in crate::cli) fn lap(&mut self) -> f64 {
         let now = Instant::now();
         let milliseconds = now.duration_since(self.0).as_secs_f64() * 1e3;
         self.0 = now;

@@ -23,7 +23,7 @@ pub(super) fn block_ranges(chunk: Chunk) -> impl Iterator<Item = (usize, usize)>
 }
 
 /// Marks the `percent` largest of the values that count, at least one; of equals the first. No mark if none counts.
-pub(super) fn largest(values: &[f64], percent: f64, counts: impl Fn(usize) -> bool) -> Vec<bool> {
+pub(in crate::formula) fn largest(values: &[f64], percent: f64, counts: impl Fn(usize) -> bool) -> Vec<bool> {
     let mut order: Vec<usize> = (0..values.len()).filter(|i| counts(*i)).collect();
     // A third of 10 % of 72 voxels times 3 classes are 7 voxels and not, by rounding, 6.
     let count = (order.len() as f64 * percent / 100.0 + 1e-9).floor() as usize;

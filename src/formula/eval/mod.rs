@@ -14,6 +14,7 @@ mod regions;
 mod voxels;
 
 use batch::Batch;
+pub(super) use blocks::largest;
 pub use inputs::{Activation, Inputs, Sample};
 
 use super::level::Level;
