@@ -2,14 +2,15 @@
 //!
 //! # Reading order
 //!
-//! [`formula`] is the language, [`grammar`] what a search may say in it, [`losses`] what people found; [`evolution`]
-//! searches, [`data`] and [`nn`] make networks learn, [`training`] joins them, [`metrics`] and [`stats`] judge.
+//! [`formula`] is the language, [`grammar`] what a search may say in it, [`losses`] what people found, [`gates`]
+//! what is known of a loss before any training; [`evolution`] searches, [`data`] and [`nn`] make networks learn, [`training`] joins them, [`metrics`] and [`stats`] judge.
 
 pub mod cli;
 pub mod data;
 pub mod evolution;
 pub mod fault;
 pub mod formula;
+pub mod gates;
 pub mod grammar;
 pub mod losses;
 pub mod metrics;

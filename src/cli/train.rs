@@ -14,8 +14,8 @@ use super::term::Term;
 use super::{Common, STOP, results};
 use crate::data::folds::{self, Fold};
 use crate::data::{Case, Dataset, splits};
-use crate::evolution::Gates;
 use crate::fault::{Fault, Result};
+use crate::gates::{Gates, Rejection};
 use crate::losses::form::Form;
 use crate::losses::strategy::Strategy;
 use crate::notation;
@@ -100,7 +100,8 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
             .hint("leave one of the two out"));
     }
     for Found { loss, .. } in &found {
-        if let Err(why) = Gates::default().pass(&loss.formula) {
+        let look = Gates::default().look(&loss.formula);
+        if let Err(why) = look.and_then(|passed| if passed.repaired { Err(Rejection::Reversed) } else { Ok(()) }) {
             term.say(&format!("{}: a search would not train it: {why}", loss.name));
         }
     }

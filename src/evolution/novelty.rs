@@ -1,42 +1,114 @@
 //! Who is worth a training: whoever passes the gates and behaves like nobody before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::gates::{Gates, Rejection};
-use super::population::Population;
+use super::population::{Population, Twin};
 use crate::formula::Formula;
-use crate::formula::fingerprint::{SAME, distance};
+use crate::gates::{Archive, Gate, Known, Passed, Rejection, Traits};
+use crate::grammar::Grammar;
 
 /// What breeding must not repeat, and what it threw away.
-pub(super) struct Novelty {
-    /// The directions of everybody who was ever trained.
-    known: Vec<Vec<f32>>,
-    pub(super) rejections: BTreeMap<Rejection, usize>,
-    gates: Gates,
+pub(super) struct Novelty<'a> {
+    archive: &'a mut Archive,
+    grammar: &'a Grammar,
+    /// How everybody behaves who was ever trained or is going to be, or was found to be stuck in this generation.
+    known: Known<Twin>,
+    /// The id of the next child.
+    next_id: u64,
+    /// Texts that were rejected in this generation.
+    rejected: BTreeSet<String>,
+    pub(super) tally: Tally,
 }
 
-impl Novelty {
+/// What breeding threw away.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Candidates that are not worth a training, by reason, over all generations so far.
+    pub(super) rejections: BTreeMap<Rejection, usize>,
+    /// Losses that were negated because they were written the wrong way round, over all generations so far.
+    pub(super) repaired: usize,
+    /// Losses that behave like earlier ones, over all generations so far.
+    pub(super) twins: BTreeMap<String, Twin>,
+    /// Who was rejected in this generation, each text once.
+    pub(super) refused: Vec<Refused>,
+}
+
+/// A candidate that is not trained.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Its canonical text.
+    pub(super) loss: String,
+    pub(super) why: Rejection,
+    /// Whose behaviour it repeats.
+    pub(super) twin: Option<Twin>,
+}
+
+impl<'a> Novelty<'a> {
     /// Everybody who was ever trained is known, as are the rejections so far.
-    pub(super) fn after(newest: Option<&Population>) -> Self {
-        let gates = Gates::default();
-        let everybody = newest.into_iter().flat_map(Population::everybody);
-        Self {
-            known: everybody.filter_map(|individual| gates.pass(&individual.formula).ok()).collect(),
-            rejections: newest.map(|population| population.rejections.clone()).unwrap_or_default(),
-            gates,
+    pub(super) fn after(newest: Option<&Population>, grammar: &'a Grammar, archive: &'a mut Archive) -> Self {
+        let mut known = Known::default();
+        for individual in newest.into_iter().flat_map(Population::everybody) {
+            let canonical = individual.formula.canonical();
+            let text = canonical.to_string();
+            if let Ok(Passed { direction: Some(direction), .. }) = archive.look(&canonical, &text) {
+                known.insert(direction, Twin { same_as: Some(individual.id), first: text });
+            }
+        }
+        let tally = newest.map_or_else(Tally::default, |population| Tally {
+            rejections: population.rejections.clone(),
+            repaired: population.repaired,
+            twins: population.twins.clone(),
+            refused: Vec::new(),
+        });
+        let next_id = newest.map_or(0, |population| population.next_id);
+        Self { archive, grammar, known, next_id, rejected: BTreeSet::new(), tally }
+    }
+
+    /// The candidate and what is known of it, if it is worth a training; then it is known from now on.
+    ///
+    /// # Errors
+    /// Why it is not, which is counted.
+    pub(super) fn admit(&mut self, formula: &Formula) -> Result<(Formula, Traits), Rejection> {
+        let canonical = formula.canonical();
+        let text = canonical.to_string();
+        match self.judge(&canonical, &text) {
+            Ok(passed) => {
+                self.tally.repaired += usize::from(passed.repaired);
+                self.next_id += 1;
+                // What was bred, with the redundancy that keeps it open to change, unless it had to be turned around.
+                let formula = if passed.repaired { passed.formula } else { formula.clone() };
+                Ok((formula, passed.traits))
+            }
+            Err((why, twin)) => {
+                *self.tally.rejections.entry(why).or_default() += 1;
+                if let Some(twin) = twin.as_ref().filter(|twin| twin.first != text) {
+                    self.tally.twins.entry(text.clone()).or_insert_with(|| twin.clone());
+                }
+                if self.rejected.insert(text.clone()) {
+                    self.tally.refused.push(Refused { loss: text, why, twin });
+                }
+                Err(why)
+            }
         }
     }
 
-    /// Whether a candidate is worth a training; if so, it is known from now on, and if not, the reason is counted.
-    pub(super) fn admit(&mut self, formula: &Formula) -> bool {
-        let verdict = self.gates.pass(formula).and_then(|direction| {
-            let alike = |known: &Vec<f32>| distance(known, &direction) < SAME;
-            if self.known.iter().any(alike) {
-                return Err(Rejection::Duplicate);
-            }
-            self.known.push(direction);
-            Ok(())
-        });
-        verdict.map_err(|why| *self.rejections.entry(why).or_default() += 1).is_ok()
+    /// The gates, in their order.
+    fn judge(&mut self, canonical: &Formula, text: &str) -> Result<Passed, (Rejection, Option<Twin>)> {
+        let alone = |why| (why, None);
+        let mut passed = self.archive.look(canonical, text).map_err(alone)?;
+        if passed.repaired && self.grammar.check_loss(&passed.formula).is_err() {
+            return Err(alone(Rejection::Reversed));
+        }
+        let direction = passed.direction.take().filter(|_| self.archive.gates().open().has(Gate::Duplicate));
+        if let Some(twin) = direction.as_ref().and_then(|direction| self.known.find(direction)) {
+            return Err((Rejection::Duplicate, Some(twin.clone())));
+        }
+        let descent = self.archive.descend(&passed, text);
+        if let Some(direction) = direction {
+            let same_as = descent.is_ok().then_some(self.next_id);
+            self.known.insert(direction, Twin { same_as, first: text.to_string() });
+        }
+        passed.traits.descent = descent.map_err(alone)?;
+        Ok(passed)
     }
 }

@@ -200,6 +200,11 @@ impl WordId {
         WORDS.iter().skip(1).position(|word| word.name == name).map(|i| Self(i as u16 + 1))
     }
 
+    /// The number of its row.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
     /// The row of the table.
     pub fn word(self) -> &'static Word {
         &WORDS[self.0 as usize]

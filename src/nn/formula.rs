@@ -4,6 +4,8 @@
 //! An implementation, not the definition: tests hold it to the `f64` evaluator. Distance maps are computed on the CPU from
 //! a copy of what they measure.
 
+use std::cell::OnceCell;
+
 use burn::tensor::{Tensor, TensorData, activation};
 
 use super::floats;
@@ -86,17 +88,19 @@ fn numbers(plan: &Plan, progress: f64, classes: usize) -> Vec<f64> {
     numbers
 }
 
-/// Columns of the voxels of a batch, `[samples, classes, voxels]`.
+/// Columns of the voxels of a batch, `[samples, classes, voxels]`; those of the prediction are computed when first asked for.
 struct Voxels {
     samples: usize,
     classes: usize,
     count: usize,
     background: bool,
-    p: Value,
-    q: Value,
     y: Value,
-    neg_log_p: Value,
-    neg_log_q: Value,
+    /// The logit against everything else: p is its sigmoid.
+    apart: Value,
+    p: OnceCell<Value>,
+    q: OnceCell<Value>,
+    neg_log_p: OnceCell<Value>,
+    neg_log_q: OnceCell<Value>,
 }
 
 impl Voxels {
@@ -105,64 +109,68 @@ impl Voxels {
         let count = depth * height * width;
         let z: Value = scene.logits.clone().reshape([samples, classes, count]);
         let y: Value = scene.targets.clone().reshape([samples, classes, count]);
-        // A sigmoid is a softmax against a logit of 0: what stands against each class.
-        let against = match scene.activation {
-            Activation::Sigmoid => z.zeros_like(),
-            Activation::Softmax => log_sum_exp_of_others(&z),
+        let apart = match scene.activation {
+            Activation::Sigmoid => z,
+            Activation::Softmax => z.clone() - log_sum_exp_of_others(&z),
         };
-        let apart = z - against;
-        Self {
-            samples,
-            classes,
-            count,
-            background: scene.background,
-            p: activation::sigmoid(apart.clone()),
-            q: activation::sigmoid(-apart.clone()),
-            neg_log_p: softplus(-apart.clone()),
-            neg_log_q: softplus(apart),
-            y,
-        }
+        let [p, q, neg_log_p, neg_log_q] = Default::default();
+        Self { samples, classes, count, background: scene.background, y, apart, p, q, neg_log_p, neg_log_q }
+    }
+
+    fn p(&self) -> Value {
+        self.p.get_or_init(|| activation::sigmoid(self.apart.clone())).clone()
+    }
+
+    fn q(&self) -> Value {
+        self.q.get_or_init(|| activation::sigmoid(-self.apart.clone())).clone()
+    }
+
+    fn neg_log_p(&self) -> Value {
+        self.neg_log_p.get_or_init(|| softplus(-self.apart.clone())).clone()
+    }
+
+    fn neg_log_q(&self) -> Value {
+        self.neg_log_q.get_or_init(|| softplus(self.apart.clone())).clone()
     }
 
     fn constant(&self, value: f64) -> Value {
-        Tensor::full([1, 1, 1], value, &self.p.device())
+        Tensor::full([1, 1, 1], value, &self.y.device())
     }
 
     fn leaf(&self, name: &str) -> Value {
-        let (p, q, y) = (self.p.clone(), self.q.clone(), self.y.clone());
-        let not_y = || -self.y.clone() + 1.0;
+        let (y, not_y) = (|| self.y.clone(), || -self.y.clone() + 1.0);
         match name {
-            "y" => y,
-            "tp" => p * y,
-            "fp" => p * not_y(),
-            "fn" => q * y,
-            "tn" => q * not_y(),
-            "abs_diff" => p * not_y() + q * y,
-            "ce_fg" => self.neg_log_p.clone() * y,
-            "ce_bg" => self.neg_log_q.clone() * not_y(),
-            "p" => p,
-            "neg_log_p" => self.neg_log_p.clone(),
-            "neg_log_q" => self.neg_log_q.clone(),
+            "y" => y(),
+            "tp" => self.p() * y(),
+            "fp" => self.p() * not_y(),
+            "fn" => self.q() * y(),
+            "tn" => self.q() * not_y(),
+            "abs_diff" => self.p() * not_y() + self.q() * y(),
+            "ce_fg" => self.neg_log_p() * y(),
+            "ce_bg" => self.neg_log_q() * not_y(),
+            "p" => self.p(),
+            "neg_log_p" => self.neg_log_p(),
+            "neg_log_q" => self.neg_log_q(),
             _ => unreachable!("`{name}` is a voxel word without a tensor form; the tests compare every word"),
         }
     }
 
     fn map(&self, map: crate::formula::maps::Map, scene: &Scene<'_>) -> Value {
         let [samples, classes, depth, height, width] = scene.logits.dims();
-        let (p, targets) = (floats(self.p.clone()), floats(self.y.clone()));
+        let (p, targets) = (floats(self.p()), floats(self.y.clone()));
         let inputs = Inputs {
             shape: [depth, height, width],
             spacing: scene.spacing,
             ..Inputs::new(samples, classes, &p, &targets)
         };
         let values: Vec<f32> = map.compute(&inputs, &p).into_iter().map(|distance| distance as f32).collect();
-        Tensor::from_data(TensorData::new(values, [samples, classes, self.count]), &self.p.device())
+        Tensor::from_data(TensorData::new(values, [samples, classes, self.count]), &self.y.device())
     }
 
     fn class(&self, wanted: f64) -> Value {
         let one = |class: usize| f32::from(u8::from(class as f64 == wanted));
         let row: Vec<f32> = (0..self.classes).map(one).collect();
-        Tensor::from_data(TensorData::new(row, [1, self.classes, 1]), &self.p.device())
+        Tensor::from_data(TensorData::new(row, [1, self.classes, 1]), &self.y.device())
     }
 
     /// See [`Op::VolumeWeight`]; targets have no gradient, so this may be computed on the CPU.
@@ -174,7 +182,7 @@ impl Voxels {
             let stand_in = if largest > 0.0 { largest } else { 1.0 };
             sample.iter_mut().filter(|weight| !weight.is_finite()).for_each(|weight| *weight = stand_in);
         }
-        Tensor::from_data(TensorData::new(weights, [self.samples, self.classes, 1]), &self.p.device())
+        Tensor::from_data(TensorData::new(weights, [self.samples, self.classes, 1]), &self.y.device())
     }
 
     fn reduce(&self, reduction: Reduction, value: Value) -> Value {

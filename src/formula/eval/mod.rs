@@ -10,11 +10,13 @@
 mod batch;
 mod blocks;
 mod inputs;
+mod panel;
 mod regions;
 mod voxels;
 
 use batch::Batch;
 pub use inputs::{Activation, Inputs, Sample};
+pub use panel::{Panel, Scratch};
 
 use super::level::Level;
 use super::plan::{Plan, Step};
