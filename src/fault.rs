@@ -195,6 +195,11 @@ impl Fault {
         all.into_iter().filter_map(|(name, part)| part.clone().map(|part| (name, part))).collect()
     }
 
+    /// The bytes it concerns of the text in which it stands.
+    pub fn location(&self) -> Option<Range<usize>> {
+        self.0.source.as_ref().map(|(_, bytes)| bytes.clone())
+    }
+
     /// The first sentence alone.
     pub fn summary(&self) -> &str {
         &self.0.summary

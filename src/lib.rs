@@ -2,8 +2,9 @@
 //!
 //! # Reading order
 //!
-//! [`formula`] is the language, [`grammar`] what a search may say in it, [`losses`] what people found, [`atlas`] the
-//! map of what small losses do; [`evolution`] searches, [`data`] and [`nn`] make networks learn, [`training`] joins them, [`metrics`] and [`stats`] judge.
+//! [`formula`] is the language, [`grammar`] what a search may say in it, [`losses`] what people found, [`gates`] what is
+//! known of a loss before any training, [`atlas`] the map of what small losses do; [`evolution`] searches, [`data`] and
+//! [`nn`] make networks learn, [`training`] joins them, [`metrics`] and [`stats`] judge.
 
 pub mod atlas;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod data;
 pub mod evolution;
 pub mod fault;
 pub mod formula;
+pub mod gates;
 pub mod grammar;
 pub mod losses;
 pub mod metrics;

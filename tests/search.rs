@@ -11,6 +11,7 @@ use lossgen::evolution::{
 };
 use lossgen::fault::{Fault, Kind, Result};
 use lossgen::formula::Formula;
+use lossgen::gates::{Gate, Gates, LEAST, Open, Rejection};
 use lossgen::grammar::Grammar;
 use lossgen::run::RunDir;
 
@@ -79,13 +80,18 @@ impl Evaluator for Toy {
     }
 }
 
+/// The gates that cost microseconds; what is tested here does not depend on the last one.
+fn cheap() -> Open {
+    Open::Only(vec![Gate::Structure, Gate::Envelope, Gate::Profile, Gate::Duplicate])
+}
+
 fn attempt(
     path: &Path,
     seed: u64,
     evaluator: &Toy,
     watch: &mut dyn FnMut(&Event) -> bool,
 ) -> Result<(Population, StopReason)> {
-    let config = SearchConfig { population: 16, generations: 5, ..SearchConfig::default() };
+    let config = SearchConfig { population: 16, generations: 5, gates: cheap(), ..SearchConfig::default() };
     attempt_with(path, seed, &config, evaluator, watch)
 }
 
@@ -124,7 +130,8 @@ fn the_order_in_which_results_arrive_decides_nothing() {
 #[test]
 fn an_atlas_fills_the_places_of_random_losses() {
     let home = tempfile::tempdir().unwrap();
-    let config = SearchConfig { population: 20, generations: 5, immigrants: 0.5, atlas: 4, ..SearchConfig::default() };
+    let search = SearchConfig { population: 20, generations: 5, immigrants: 0.5, atlas: 4, ..SearchConfig::default() };
+    let config = SearchConfig { gates: cheap(), ..search };
     let run = |name: &str, patience: usize| {
         let mut left = patience;
         attempt_with(&home.path().join(name), 9, &config, &Toy::default(), &mut |_| {
@@ -253,6 +260,57 @@ fn a_grammar_with_nothing_to_train_is_known_before_a_run_is_made_and_a_small_one
     let many = SearchConfig { population: 100_000, ..SearchConfig::default() };
     let fault = Breeder { config: &many, seed: 1, grammar: &Grammar::polarity(), stop: &stop }.check().unwrap_err();
     assert_eq!(fault.kind(), Kind::Stopped);
+}
+
+#[test]
+fn every_rejection_is_on_record_and_twins_name_their_first() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("run");
+    let (population, _) = search(&path, 3, false, &mut |_| true);
+    assert!(population.individuals.iter().all(|one| one.traits.is_some_and(|traits| traits.factor > 0.0)));
+    for (loss, twin) in &population.twins {
+        let first = population.find(twin.same_as.expect("without the last gate every first is trained")).unwrap();
+        assert_eq!(first.formula.canonical().to_string(), twin.first, "{loss}");
+    }
+    let events = std::fs::read_to_string(path.join("events.jsonl")).unwrap();
+    let told: BTreeSet<String> = events
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|event| event["event"] == "rejected" && event["gate"] == "duplicate")
+        .filter(|event| event["loss"] != event["first"])
+        .map(|event| event["loss"].as_str().unwrap().to_string())
+        .collect();
+    assert!(told.len() > 5 && told.iter().eq(population.twins.keys()), "{told:?} {:?}", population.twins);
+    assert!(population.rejections[&Rejection::Duplicate] >= told.len());
+}
+
+/// The control of an experiment: a grammar without meaning, with and without gates.
+#[test]
+fn without_gates_anything_is_trained_and_with_them_what_can_be() {
+    let text = "(version: 1, name: \"wild\", start: \"loss\", max_size: 12, sorts: {\"loss\": Tree, \"map\": Tree}, rules: [
+        (gives: \"loss\", form: \"(mean map)\"), (gives: \"loss\", form: \"(- loss loss)\"), (gives: \"loss\", form: \"(* -1 loss)\"),
+        (gives: \"map\", form: \"tp\"), (gives: \"map\", form: \"abs_diff\"), (gives: \"map\", form: \"(- map map)\"),
+        (gives: \"map\", form: \"(* map map)\"), (gives: \"map\", form: \"(+ map map)\"),
+    ])";
+    let grammar = Grammar::from_text("wild.ron", text).unwrap();
+    let stop = AtomicBool::new(false);
+    let home = tempfile::tempdir().unwrap();
+    let go = |name: &str, gates: Open| {
+        let config = SearchConfig { population: 10, founders: 0, generations: 1, gates, ..SearchConfig::default() };
+        let breeder = Breeder { config: &config, seed: 5, grammar: &grammar, stop: &stop };
+        let run = RunDir::create(&home.path().join(name)).unwrap();
+        Search { breeder, evaluator: &Toy::default(), run: &run }.run(&mut |_| true).unwrap().0
+    };
+    let (open, all) = (go("none", Open::None), go("all", Open::All));
+    assert!(open.rejections.is_empty() && open.repaired == 0 && open.twins.is_empty());
+    let gates = Gates::default();
+    let hopeless =
+        |population: &Population| population.everybody().filter(|one| gates.look(&one.formula).is_err()).count();
+    assert!(hopeless(&open) >= 5 && hopeless(&all) == 0, "{} {}", hopeless(&open), hopeless(&all));
+    assert!(all.repaired > 0 && all.rejections.keys().any(|why| why.gate() == Gate::Descent), "{:?}", all.rejections);
+    assert!(
+        all.everybody().all(|one| one.traits.and_then(|traits| traits.descent).is_some_and(|score| score >= LEAST))
+    );
 }
 
 #[test]

@@ -13,17 +13,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("formula",   &["fault", "volume"]),
     ("grammar",   &["fault", "formula", "notation"]),
     ("losses",    &["fault", "formula", "volume"]),
+    ("gates",     &["fault", "formula", "losses", "volume"]),
     ("report",    &["formula", "losses"]),
-    // The gates come from the search as long as they have no folder of their own.
-    ("atlas",     &["evolution", "fault", "formula", "grammar", "losses", "notation", "rng"]),
-    ("evolution", &["atlas", "fault", "formula", "grammar", "losses", "notation", "rng", "run"]),
+    ("atlas",     &["fault", "formula", "gates", "grammar", "losses", "notation", "rng"]),
+    ("evolution", &["atlas", "fault", "formula", "gates", "grammar", "losses", "notation", "rng", "run"]),
     ("volume",    &["fault"]),
     ("data",      &["fault", "rng", "run", "volume"]),
     ("stats",     &["fault"]),
     ("metrics",   &["fault", "stats", "volume"]),
     ("nn",        &["fault", "formula", "rng"]),
-    ("training",  &["data", "evolution", "fault", "formula", "losses", "metrics", "nn", "rng", "run", "volume"]),
-    ("cli",       &["atlas", "data", "evolution", "fault", "formula", "grammar", "losses", "metrics", "nn", "notation", "report", "rng", "run", "stats", "training", "volume"]),
+    ("training",  &["data", "evolution", "fault", "formula", "gates", "losses", "metrics", "nn", "rng", "run", "volume"]),
+    ("cli",       &["atlas", "data", "evolution", "fault", "formula", "gates", "grammar", "losses", "metrics", "nn", "notation", "report", "rng", "run", "stats", "training", "volume"]),
 ];
 
 /// Tests of a module may use seeds and the catalog.

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::gate::Rejection;
 use super::place::Landmark;
 use super::plane::Plane;
 use super::{Atlas, Row};
 use crate::fault::{Fault, Result};
 use crate::formula::fingerprint::PROBES_VERSION;
+use crate::gates::Rejection;
 use crate::grammar::Grammar;
 use crate::notation;
 

@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use super::gate::{Gates, Rejection, pass};
-use super::tree::{Hole, Silent, around, coverage, hash, hash_node, mix, values};
+use super::tree::{Hole, around, hash, hash_node, mix, values};
 use super::{Behaviour, Row};
 use crate::formula::Formula;
 use crate::formula::behaviours::Behaviours;
@@ -20,6 +19,7 @@ use crate::formula::fingerprint::{answers, direction, normalised};
 use crate::formula::forward::{Part, Screen};
 use crate::formula::plan::Plan;
 use crate::formula::word::{Sides, WordId};
+use crate::gates::{Gates, Rejection};
 use crate::grammar::{Grammar, Kind, Rule, SortId};
 
 /// Trees that are looked at in parallel before anything is written down: the directions of a piece take 16 MB.
@@ -177,12 +177,10 @@ impl<'a> Explorer<'a> {
             let Some(left) = size.checked_sub(rule.words()) else { continue };
             let sorts: Vec<SortId> = rule.holes().collect();
             for holes in self.fillings(&sorts, left) {
-                let cover = match coverage(rule, &holes) {
-                    Err(Silent) => continue,
-                    Ok(cover) => cover,
-                };
+                let spoken = |(_, _, cover): &Hole| Some(Sides::ALL[*cover]).filter(|sides| *sides != Sides::NONE);
+                let Ok(cover) = self.grammar.coverage(rule, holes.iter().map(spoken).collect()) else { continue };
                 // Only whole losses end a walk.
-                let is_loss = rule.gives == self.grammar.start && cover == Some(Sides::BOTH);
+                let is_loss = rule.gives == self.grammar.start && self.grammar.accepts(cover);
                 let twins = rule.has_twins() && holes[0] > holes[1];
                 if twins || (size == self.largest && !is_loss) {
                     continue;
@@ -248,7 +246,7 @@ impl<'a> Explorer<'a> {
                 continue;
             }
             row.trees += 1;
-            let is_loss = rule.gives == self.grammar.start && *cover == Some(Sides::BOTH);
+            let is_loss = rule.gives == self.grammar.start && self.grammar.accepts(*cover);
             row.structures += usize::from(is_loss);
             let new_loss = is_loss && self.losses.insert(built.form);
             row.canonical += usize::from(new_loss);
@@ -348,7 +346,7 @@ impl<'a> Explorer<'a> {
             }
         }
         let rejections = |formulas: &[Formula]| -> Vec<Option<Rejection>> {
-            formulas.par_iter().map(|formula| pass(&self.gates, formula).err()).collect()
+            formulas.par_iter().map(|formula| self.gates.rejection(formula)).collect()
         };
         let (of_nowhere, of_distinct) = (rejections(&nowhere), rejections(&distinct));
         for rejection in of_nowhere.iter().chain(&of_distinct).flatten() {

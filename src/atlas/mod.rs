@@ -4,10 +4,8 @@
 //! number of words and keeps the first of those that push alike. What is left are behaviours, among which known losses
 //! have their places, and over which a first population can be spread.
 
-mod archive;
 mod document;
 mod explore;
-mod gate;
 mod ladder;
 mod place;
 mod plane;
@@ -19,9 +17,7 @@ mod tree;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
-pub use archive::{Archive, Verdict};
 use explore::Explorer;
-use gate::Rejection;
 pub use ladder::{Ladder, ladder};
 pub use place::Landmark;
 pub use plane::Plane;
@@ -30,6 +26,7 @@ pub use spread::Spread;
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::formula::behaviours::Behaviours;
+use crate::gates::Rejection;
 use crate::grammar::Grammar;
 
 /// What the losses of a size are.

@@ -36,7 +36,10 @@ fn the_reference_grammar_up_to_eight_words() {
         [8, 13_231, 8980, 2638],
     ];
     assert_eq!(counts(&atlas), golden);
-    assert!(atlas.rows.iter().all(|row| row.rejected.is_empty()));
+    // Powers of powers of cross-entropy, in which one voxel decides.
+    let rejected = |row: &Row| row.rejected.iter().map(|(why, count)| (*why, *count)).collect::<Vec<_>>();
+    assert!(atlas.rows[..5].iter().all(|row| row.rejected.is_empty()));
+    assert_eq!([5, 6, 7].map(|size| rejected(&atlas.rows[size])), [1, 4, 23].map(|n| vec![(Rejection::Uneven, n)]));
 
     let catalog = atlas.catalog();
     let on_the_map: Vec<&str> =
@@ -57,7 +60,7 @@ fn the_reference_grammar_up_to_ten_words() {
 
 #[test]
 fn the_default_grammar_up_to_six_words() {
-    let golden = [[1, 0, 0, 0], [2, 1, 1, 1], [3, 3, 3, 3], [4, 29, 28, 15], [5, 177, 174, 110], [6, 995, 875, 400]];
+    let golden = [[1, 0, 0, 0], [2, 1, 1, 1], [3, 3, 3, 3], [4, 31, 30, 17], [5, 200, 197, 132], [6, 1157, 1037, 550]];
     assert_eq!(counts(&explore(&Grammar::polarity(), 6, 1)), golden);
 }
 
@@ -142,7 +145,6 @@ fn tangled() -> Grammar {
         ("loss", "(mean map)"),
         ("loss", "alias"),
         ("alias", "other"),
-        ("other", "alias"),
         ("other", "(+ loss share)"),
         ("share", "(ratio (mean tp) (mean fp))"),
         ("map", "fp"),
@@ -183,7 +185,8 @@ fn a_spread_walks_from_the_smallest_to_what_is_farthest() {
     };
     assert!((2..40).all(|n| gap(n) <= gap(n - 1) + 1e-6), "{:?}", (1..40).map(gap).collect::<Vec<_>>());
     assert!(gap(39) > 10.0 * SAME);
-    assert_eq!(atlas.spread(100_000).len(), atlas.behaviours.len());
+    let passing = atlas.behaviours.iter().filter(|behaviour| behaviour.rejection.is_none()).count();
+    assert_eq!(atlas.spread(100_000).len(), passing);
 }
 
 #[test]

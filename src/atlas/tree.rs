@@ -1,28 +1,13 @@
 //! What is true of a tree before it is evaluated: which structure it is, about what it speaks, how much must stand around
 //! it, and which numbers it may hold.
 
+use crate::formula::Formula;
 use crate::formula::word::{Sides, WordId};
-use crate::formula::{Formula, combine};
-use crate::grammar::{Grammar, Rule, SortId, two_digits};
+use crate::grammar::{Grammar, SortId, two_digits};
 
-/// Size, sort and coverage of the trees of a hole.
+/// Size, sort and coverage of the trees of a hole; the place of what says nothing at all is that of what speaks about
+/// neither side, because no tree does that.
 pub(super) type Hole = (usize, SortId, usize);
-
-/// A part of the form is identically zero, or the whole is.
-pub(super) struct Silent;
-
-/// About what a tree of a rule speaks, from the coverage of its holes.
-pub(super) fn coverage(rule: &Rule, holes: &[Hole]) -> Result<Option<Sides>, Silent> {
-    // In the lists, the place of what says nothing at all is that of what speaks about neither side: no tree does that.
-    let fillings = holes.iter().map(|(_, _, cover)| Some(Sides::ALL[*cover]).filter(|sides| *sides != Sides::NONE));
-    let mut silent = false;
-    let cover = rule.fold(fillings.collect(), |word, _, below: Vec<Option<Sides>>| {
-        let cover = combine(word.word().cover, below.into_iter());
-        silent |= cover == Some(Sides::NONE);
-        cover
-    });
-    if silent { Err(Silent) } else { Ok(cover) }
-}
 
 /// For each sort the least number of words around a tree of it in a loss, a fixed point as the smallest trees are.
 pub(super) fn around(grammar: &Grammar) -> Vec<Option<usize>> {

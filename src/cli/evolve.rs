@@ -11,10 +11,9 @@ use super::term::Term;
 use super::{Common, STOP, reference};
 use crate::data::Dataset;
 use crate::data::folds::{self, Holdout};
-use crate::evolution::{
-    Breeder, Evaluator, Event, Individual, Origin, Population, Rejection, Score, Search, StopReason, Trial,
-};
+use crate::evolution::{Breeder, Evaluator, Event, Individual, Origin, Population, Score, Search, StopReason, Trial};
 use crate::fault::{Fault, Result};
+use crate::gates::{Open, Rejection};
 use crate::grammar::Grammar;
 use crate::notation;
 use crate::run::RunDir;
@@ -37,6 +36,10 @@ pub(super) struct Arguments {
     /// Grammar: polarity, or a RON file
     #[arg(long, value_name = "G", conflicts_with = "resume")]
     grammar: Option<String>,
+    /// Gates that candidates must pass before they are trained: all, none, or some of structure, envelope, profile,
+    /// duplicate and descent with commas between them
+    #[arg(long, value_name = "G", conflicts_with = "resume", value_parser = |typed: &str| Open::parse(typed).map_err(|fault| fault.to_string()))]
+    gates: Option<Open>,
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
@@ -116,6 +119,9 @@ fn configure(arguments: &Arguments, old: Option<&Manifest>, common: &Common) -> 
     if let Some(grammar) = &arguments.grammar {
         search.grammar.clone_from(grammar);
     }
+    if let Some(gates) = &arguments.gates {
+        search.gates.clone_from(gates);
+    }
     config.check()?;
     Ok(config)
 }
@@ -181,6 +187,8 @@ impl Watcher<'_> {
                 let place = if *trial == Trial::Scratch { "from scratch: " } else { "" };
                 self.term.log(&format!("  {place}{outcome}  {loss}"));
             }
+            // Told to the record only.
+            Event::Rejected { .. } => {}
             Event::Failed { loss, reason, .. } => self.term.say(&format!("  failed: {reason}  {loss}")),
             Event::Generation { generation, best_dice, best, trained, saved } => {
                 self.best = format!("best {best_dice:.4} {best} ({saved} trainings saved)");

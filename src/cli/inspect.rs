@@ -12,6 +12,7 @@ use super::term::{Term, table};
 use crate::evolution::{Individual, Outcome, Population, Score};
 use crate::fault::{Fault, Result};
 use crate::formula::plan::Plan;
+use crate::gates::Rejection;
 use crate::grammar::Grammar;
 
 #[derive(Debug, Args)]
@@ -89,12 +90,23 @@ fn overview(population: &Population, arguments: &Arguments) -> String {
         ranked(&front.iter().collect::<Vec<_>>())
     );
     if !population.rejections.is_empty() {
-        text += "\nnot trained\n";
-        for (why, count) in &population.rejections {
-            text += &format!("  {count:>5}  {why}\n");
-        }
+        text += &format!("\nnot trained, of all candidates that were bred\n\n{}\n", rejections(population));
+    }
+    if population.repaired > 0 {
+        text += &format!("\n{} losses were written the wrong way round and negated\n", population.repaired);
     }
     text
+}
+
+/// Why candidates were not trained, in the order of the gates.
+fn rejections(population: &Population) -> String {
+    let all: usize = population.rejections.values().sum();
+    let row = |(why, count): (&Rejection, &usize)| {
+        let share = format!("{:.1}", 100.0 * *count as f64 / all as f64);
+        vec![why.gate().name().to_string(), why.to_string(), count.to_string(), share]
+    };
+    let header = ["gate", "reason", "candidates", "%"].map(String::from);
+    table(header.to_vec(), population.rejections.iter().map(row).collect(), |column| column > 1)
 }
 
 fn ranked(individuals: &[&Individual]) -> String {
@@ -129,6 +141,9 @@ fn dice(outcome: &Outcome) -> String {
     outcome.score().map_or_else(|| outcome.to_string(), |score| format!("{:.4}", score.mean_dice()))
 }
 
+/// Losses alike that are shown of one individual; the population file has all.
+const MOST_TWINS: usize = 8;
+
 /// One individual: formula in three notations, score, sorts, ancestors.
 fn explain(individual: &Individual, population: &Population) -> String {
     let formula = &individual.formula;
@@ -145,6 +160,20 @@ fn explain(individual: &Individual, population: &Population) -> String {
     );
     text += &format!("  size          {} words, depth {}\n", formula.size(), formula.depth());
     text += &format!("  speaks about  {}\n", formula.cover().unwrap_or_default().name());
+    if let Some(traits) = &individual.traits {
+        text += &format!("  gradient      unit size with factor {:.4e}", traits.factor);
+        text += if traits.silent_on_empty { "; silent on empty masks" } else { "; speaks on empty masks" };
+        text += if traits.fits_half { "; fits 16 bits\n" } else { "\n" };
+        if let Some(score) = traits.descent {
+            text += &format!("  descent       {score:.3} of what Dice + CE reaches with free predictions\n");
+        }
+    }
+    let twins: Vec<&String> =
+        population.twins.iter().filter(|(_, twin)| twin.same_as == Some(individual.id)).map(|(loss, _)| loss).collect();
+    if !twins.is_empty() {
+        text += &format!("  alike         {} losses that were not trained again\n", twins.len());
+        text += &twins.iter().take(MOST_TWINS).map(|loss| format!("                {loss}\n")).collect::<String>();
+    }
     if Grammar::polarity().check_loss(formula).is_err() {
         text += "  grammar       outside the default language\n";
     }
@@ -200,14 +229,23 @@ fn row(individual: &Individual) -> serde_json::Value {
         "id": individual.id, "birth": individual.birth, "parents": individual.parents, "origin": individual.origin.name(),
         "loss": formula.to_string(), "infix": formula.infix(), "latex": formula.latex(), "size": formula.size(),
         "dice": score.map(Score::mean_dice), "hd95_mm": score.map(Score::mean_hd95_mm), "scratch_dice": individual.scratch,
-        "confirmed": individual.is_confirmed(),
+        "confirmed": individual.is_confirmed(), "traits": individual.traits,
     })
 }
 
 fn json(population: &Population) -> String {
     let rows: Vec<_> = population.everybody().map(row).collect();
     let front: Vec<u64> = population.front().iter().map(|individual| individual.id).collect();
-    serde_json::json!({"generation": population.generation, "individuals": rows, "front": front}).to_string()
+    let rejected: Vec<_> = population
+        .rejections
+        .iter()
+        .map(|(why, count)| serde_json::json!({"gate": why.gate(), "reason": why, "candidates": count}))
+        .collect();
+    serde_json::json!({
+        "generation": population.generation, "individuals": rows, "front": front,
+        "rejected": rejected, "repaired": population.repaired, "twins": population.twins,
+    })
+    .to_string()
 }
 
 /// Who descends from whom: nodes as in the list of individuals, and edges from parent to child.

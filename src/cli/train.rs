@@ -14,8 +14,8 @@ use super::term::Term;
 use super::{Common, STOP, results};
 use crate::data::folds::{self, Fold};
 use crate::data::{Case, Dataset, splits};
-use crate::evolution::Gates;
 use crate::fault::{Fault, Result};
+use crate::gates::Gates;
 use crate::losses::form::Form;
 use crate::losses::strategy::Strategy;
 use crate::notation;
@@ -99,8 +99,9 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
             .found(format!("`{}` again", twice.1))
             .hint("leave one of the two out"));
     }
+    let gates = Gates::default();
     for Found { loss, .. } in &found {
-        if let Err(why) = Gates::default().pass(&loss.formula) {
+        if let Some(why) = gates.rejection(&loss.formula) {
             term.say(&format!("{}: a search would not train it: {why}", loss.name));
         }
     }

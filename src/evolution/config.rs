@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, Result};
 use crate::formula::LONGEST;
+use crate::gates::Open;
 
 /// How to search. Budgets count candidates and generations, never time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct SearchConfig {
     pub random_size: usize,
     /// Attempts at a child that is new before a random one is drawn instead.
     pub attempts: usize,
+    /// Which gates candidates have to pass before they are trained: `all`, `none`, or `only([...])` of `structure`,
+    /// `envelope`, `profile`, `duplicate` and `descent`. Fewer than all are a control for experiments.
+    pub gates: Open,
     /// `polarity`, or the path of a grammar file.
     pub grammar: String,
 }
@@ -51,6 +55,7 @@ impl Default for SearchConfig {
             toll_per_word: 0.0002,
             random_size: 16,
             attempts: 20,
+            gates: Open::All,
             grammar: "polarity".to_string(),
         }
     }
@@ -103,5 +108,29 @@ impl SearchConfig {
                 Err(Fault::new("setting out of range").field(*field).expected(*expected).found(found))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gates::Gate;
+    use crate::notation::{from_text, to_text};
+
+    #[test]
+    fn gates_are_read_as_people_write_them() {
+        let read = |gates: &str| from_text::<SearchConfig>("search.ron", &format!("(gates: {gates})"));
+        assert_eq!(read("all").unwrap(), SearchConfig::default());
+        assert_eq!(read("none").unwrap().gates, Open::None);
+        let some = SearchConfig { gates: Open::Only(vec![Gate::Structure, Gate::Descent]), ..SearchConfig::default() };
+        assert_eq!(read("only([structure, descent])").unwrap(), some);
+        assert_eq!(from_text::<SearchConfig>("search.ron", &to_text(&some).unwrap()).unwrap(), some);
+        let fault = read("only([structural])").unwrap_err().to_string();
+        assert!(fault.contains("structural") && fault.contains("envelope"), "{fault}");
+
+        assert_eq!(Open::parse("structure,descent").unwrap(), some.gates);
+        assert_eq!((Open::parse("all").unwrap(), Open::parse("none").unwrap()), (Open::All, Open::None));
+        let fault = Open::parse("structure,desent").unwrap_err().to_string();
+        assert!(fault.contains("desent") && fault.contains("envelope"), "{fault}");
     }
 }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::fitness::{Outcome, Trial};
-use super::gates::Rejection;
+use super::novelty::Refused;
 use super::population::Population;
+use crate::gates::{Gate, Rejection};
 
 /// What happens during a search, for whoever watches; also the lines of `events.jsonl`.
 #[derive(Debug, Clone, Serialize)]
@@ -16,6 +17,23 @@ pub enum Event {
         name: String,
         /// Why.
         reason: String,
+    },
+    /// A candidate is not worth a training; told once a generation, and not to whoever watches.
+    Rejected {
+        /// The generation for which it was bred.
+        generation: usize,
+        /// The gate that did not let it pass.
+        gate: Gate,
+        /// Why.
+        reason: Rejection,
+        /// Its canonical text.
+        loss: String,
+        /// The id of the individual that behaves the same.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        same_as: Option<u64>,
+        /// The canonical text of the first loss that behaves the same, trained or not.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        first: Option<String>,
     },
     /// A generation was bred.
     Bred {
@@ -71,6 +89,19 @@ pub enum Event {
 }
 
 impl Event {
+    /// A candidate is not worth a training.
+    pub(super) fn rejected(generation: usize, refused: &Refused) -> Self {
+        let Refused { loss, why, twin } = refused;
+        Self::Rejected {
+            generation,
+            gate: why.gate(),
+            reason: *why,
+            loss: loss.clone(),
+            same_as: twin.as_ref().and_then(|twin| twin.same_as),
+            first: twin.as_ref().map(|twin| twin.first.clone()),
+        }
+    }
+
     /// A generation is complete.
     pub(super) fn of(population: &Population) -> Self {
         Self::Generation {

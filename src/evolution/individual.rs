@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::fitness::Outcome;
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
+use crate::gates::Traits;
 
 /// A candidate loss. Identity is a counter, age a generation: no clock is involved.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub struct Individual {
     pub outcome: Outcome,
     /// Mean Dice from scratch, if it has been among the best and survived that.
     pub scratch: Option<f64>,
+    /// What the gates found out; unknown of individuals of files that are older than that.
+    pub traits: Option<Traits>,
 }
 
 impl Individual {
@@ -109,6 +112,8 @@ pub(super) struct Entry {
     outcome: Outcome,
     #[serde(default)]
     scratch: Option<f64>,
+    #[serde(default)]
+    traits: Option<Traits>,
 }
 
 impl From<&Individual> for Entry {
@@ -121,6 +126,7 @@ impl From<&Individual> for Entry {
             loss: individual.formula.to_string(),
             outcome: individual.outcome.clone(),
             scratch: individual.scratch,
+            traits: individual.traits,
         }
     }
 }
@@ -139,6 +145,7 @@ impl TryFrom<Entry> for Individual {
             formula,
             outcome: entry.outcome,
             scratch: entry.scratch,
+            traits: entry.traits,
         })
     }
 }

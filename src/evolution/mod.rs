@@ -10,7 +10,6 @@ mod config;
 mod crossover;
 mod event;
 mod fitness;
-mod gates;
 mod individual;
 mod mutate;
 mod novelty;
@@ -18,7 +17,7 @@ mod pareto;
 mod population;
 mod select;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -28,12 +27,13 @@ use breed::Brood;
 pub use config::SearchConfig;
 pub use event::{Event, StopReason};
 pub use fitness::{Evaluator, Outcome, Score, Trial};
-pub use gates::{Gates, Rejection};
 pub use individual::{Individual, Origin};
-pub use population::Population;
+use novelty::Tally;
+pub use population::{Population, Twin};
 
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
+use crate::gates::Archive;
 use crate::run::{Journal, RunDir, read_journal};
 
 /// A search in its run directory.
@@ -73,6 +73,7 @@ impl Search<'_> {
         self.breeder.config.check()?;
         let mut results = self.journal()?;
         let mut newest = newest_population(self.run.path())?;
+        let mut archive = self.breeder.archive();
         loop {
             match newest {
                 Some(population) if population.generation >= self.breeder.config.generations => {
@@ -80,7 +81,7 @@ impl Search<'_> {
                 }
                 _ => {}
             }
-            let Some(next) = self.next(newest.as_ref(), &mut results, watch)? else {
+            let Some(next) = self.next(newest.as_ref(), &mut archive, &mut results, watch)? else {
                 let stopped = "stopped before the first generation was complete; finished trainings are saved";
                 return newest.map(|last| (last, StopReason::Signal)).ok_or_else(|| Fault::stopped(stopped));
             };
@@ -94,14 +95,19 @@ impl Search<'_> {
     fn next(
         &self,
         parents: Option<&Population>,
+        archive: &mut Archive,
         results: &mut Results,
         watch: Watch<'_>,
     ) -> Result<Option<Population>> {
-        let Some(brood) = self.breeder.brood(parents)? else { return Ok(None) };
+        let Some(brood) = self.breeder.brood(parents, archive)? else { return Ok(None) };
         for skipped in &brood.skipped {
             self.tell(skipped, watch)?;
         }
         let generation = parents.map_or(0, |parents| parents.generation + 1);
+        // For the record: there are many, and nobody who watches waits for them.
+        for refused in &brood.tally.refused {
+            self.run.event(&Event::rejected(generation, refused))?;
+        }
         let losses: Vec<&Formula> = brood.children.iter().map(|unborn| &unborn.formula).collect();
         let open = losses.iter().filter(|loss| !results.contains_key(&(Trial::SharedStart, key(loss)))).count();
         let bred = Event::Bred { generation, to_train: open, from_journal: losses.len() - open };
@@ -142,8 +148,10 @@ impl Search<'_> {
         watch: Watch<'_>,
     ) -> Result<bool> {
         for last_attempt in [false, true] {
-            let is_open = |loss: &&&Formula| !results.contains_key(&(trial, key(loss)));
-            let open: Vec<Formula> = losses.iter().filter(is_open).map(|loss| (*loss).clone()).collect();
+            // Without the gate against duplicates, a loss may be among them twice; it is trained once.
+            let mut keys = BTreeSet::new();
+            let mut is_open = |loss: &&&Formula| !results.contains_key(&(trial, key(loss))) && keys.insert(key(loss));
+            let open: Vec<Formula> = losses.iter().filter(|loss| is_open(loss)).map(|loss| (*loss).clone()).collect();
             let (go_on, failed) = self.train(generation, trial, &open, results, watch)?;
             match failed {
                 Some(fault) if go_on && last_attempt => return Err(fault),
@@ -227,11 +235,13 @@ impl Search<'_> {
             origin: unborn.origin,
             outcome: results[&(Trial::SharedStart, key(&unborn.formula))].clone(),
             formula: unborn.formula,
+            traits: Some(unborn.traits),
             scratch: None,
         });
         let mut individuals: Vec<Individual> = elites.into_iter().chain(children).collect();
         self.sort(&mut individuals);
-        Population { generation, next_id, individuals, departed, rejections: brood.rejections }
+        let Tally { rejections, repaired, twins, .. } = brood.tally;
+        Population { generation, next_id, individuals, departed, rejections, repaired, twins }
     }
 
     /// Trains the best from scratch until as many as there are elites, and at least the first, have survived it; false if

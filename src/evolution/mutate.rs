@@ -50,7 +50,7 @@ fn point(parent: &Formula, _: &Derivation, _: &Grammar, rng: &mut dyn Rng) -> Op
     let others: Vec<WordId> = names().filter_map(WordId::of).filter(fits).collect();
     let word = others[rng.random_range(0..others.len())];
     let arguments: Vec<Formula> = parent.arguments(node).map(|argument| parent.subtree(argument)).collect();
-    let graft = if arguments.is_empty() { Formula::leaf(word, 0.0) } else { Formula::node(word, &arguments) };
+    let graft = if arguments.is_empty() { Formula::leaf(word, word.value()) } else { Formula::node(word, &arguments) };
     Some(parent.replace(node, &graft))
 }
 

@@ -1,76 +1,172 @@
 //! Who is worth a training: whoever passes the gates and behaves like nobody before; and who would be the newest of all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 
-use super::gates::Rejection;
-use super::population::Population;
-use crate::atlas::{Archive, Atlas, Spread, Verdict};
-use crate::fault::Result;
+use super::population::{Population, Twin};
+use crate::atlas::{Atlas, Spread};
+use crate::fault;
 use crate::formula::Formula;
+use crate::formula::behaviours::Behaviours;
+use crate::gates::{Archive, Gate, Passed, Rejection, Traits};
 use crate::grammar::Grammar;
 
 /// What breeding must not repeat, and what it threw away.
-#[derive(Default)]
-pub(super) struct Novelty {
-    /// Of everybody who was ever looked at.
-    archive: Archive,
-    pub(super) rejections: BTreeMap<Rejection, usize>,
+pub(super) struct Novelty<'a> {
+    archive: &'a mut Archive,
+    grammar: &'a Grammar,
+    /// How everybody behaves who was ever trained or is going to be, or was found to be stuck in this generation.
+    known: Behaviours,
+    /// For each of them who it was.
+    whose: Vec<Twin>,
+    /// The id of the next child.
+    next_id: u64,
+    /// Texts that were rejected in this generation.
+    rejected: BTreeSet<String>,
     atlas: Option<Map>,
+    pub(super) tally: Tally,
 }
 
-/// An atlas, and how far its behaviours are from those of the archive.
+/// An atlas, and how far its behaviours are from those that are known.
 struct Map {
     atlas: Atlas,
     spread: Spread,
-    /// How many behaviours of the archive the distances know.
+    /// How many of those that are known the distances know.
     seen: usize,
 }
 
-impl Novelty {
+/// What breeding threw away.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Candidates that are not worth a training, by reason, over all generations so far.
+    pub(super) rejections: BTreeMap<Rejection, usize>,
+    /// Losses that were negated because they were written the wrong way round, over all generations so far.
+    pub(super) repaired: usize,
+    /// Losses that behave like earlier ones, over all generations so far.
+    pub(super) twins: BTreeMap<String, Twin>,
+    /// Who was rejected in this generation, each text once.
+    pub(super) refused: Vec<Refused>,
+}
+
+/// A candidate that is not trained.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Its canonical text.
+    pub(super) loss: String,
+    pub(super) why: Rejection,
+    /// Whose behaviour it repeats.
+    pub(super) twin: Option<Twin>,
+}
+
+impl<'a> Novelty<'a> {
     /// Everybody who was ever trained is known, as are the rejections so far.
-    pub(super) fn after(newest: Option<&Population>) -> Self {
-        let mut archive = Archive::default();
+    pub(super) fn after(newest: Option<&Population>, grammar: &'a Grammar, archive: &'a mut Archive) -> Self {
+        let tally = newest.map_or_else(Tally::default, |population| Tally {
+            rejections: population.rejections.clone(),
+            repaired: population.repaired,
+            twins: population.twins.clone(),
+            refused: Vec::new(),
+        });
+        let mut novelty = Self {
+            archive,
+            grammar,
+            known: Behaviours::default(),
+            whose: Vec::new(),
+            next_id: newest.map_or(0, |population| population.next_id),
+            rejected: BTreeSet::new(),
+            atlas: None,
+            tally,
+        };
         for individual in newest.into_iter().flat_map(Population::everybody) {
-            archive.judge(&individual.formula);
+            let canonical = individual.formula.canonical();
+            let text = canonical.to_string();
+            if let Ok(Passed { direction: Some(direction), .. }) = novelty.archive.look(&canonical, &text) {
+                novelty.know(direction, Twin { same_as: Some(individual.id), first: text });
+            }
         }
-        let rejections = newest.map(|population| population.rejections.clone()).unwrap_or_default();
-        Self { archive, rejections, atlas: None }
+        novelty
     }
 
-    /// From now on [`Novelty::farthest`] walks over the losses of a grammar of at most `largest` words.
+    fn know(&mut self, direction: Vec<f32>, whose: Twin) {
+        self.known.insert(direction);
+        self.whose.push(whose);
+    }
+
+    /// From now on [`Novelty::farthest`] walks over the losses of the grammar of at most `largest` words.
     ///
     /// # Errors
     /// If the work was stopped.
-    pub(super) fn explore(&mut self, grammar: &Grammar, largest: usize, stop: &AtomicBool) -> Result<()> {
-        let atlas = Atlas::explore(grammar, largest, 1, stop, &mut |_| {})?;
+    pub(super) fn explore(&mut self, largest: usize, stop: &AtomicBool) -> fault::Result<()> {
+        let atlas = Atlas::explore(self.grammar, largest, 1, stop, &mut |_| {})?;
         let spread = Spread::over(&atlas);
         self.atlas = Some(Map { atlas, spread, seen: 0 });
         Ok(())
     }
 
-    /// Whether a candidate is worth a training; if so, it is known from now on, and if not, the reason is counted.
-    pub(super) fn admit(&mut self, formula: &Formula) -> bool {
-        let rejection = match self.archive.judge(formula) {
-            Verdict::New(_) => return true,
-            Verdict::SameAs(_) => Rejection::Duplicate,
-            Verdict::Rejected(rejection) => rejection,
-        };
-        *self.rejections.entry(rejection).or_default() += 1;
-        false
+    /// The candidate and what is known of it, if it is worth a training; then it is known from now on.
+    ///
+    /// # Errors
+    /// Why it is not, which is counted.
+    pub(super) fn admit(&mut self, formula: &Formula) -> Result<(Formula, Traits), Rejection> {
+        let canonical = formula.canonical();
+        let text = canonical.to_string();
+        match self.judge(&canonical, &text) {
+            Ok(passed) => {
+                self.tally.repaired += usize::from(passed.repaired);
+                self.next_id += 1;
+                // What was bred, with the redundancy that keeps it open to change, unless it had to be turned around.
+                let formula = if passed.repaired { passed.formula } else { formula.clone() };
+                Ok((formula, passed.traits))
+            }
+            Err((why, twin)) => {
+                *self.tally.rejections.entry(why).or_default() += 1;
+                if let Some(twin) = twin.as_ref().filter(|twin| twin.first != text) {
+                    self.tally.twins.entry(text.clone()).or_insert_with(|| twin.clone());
+                }
+                if self.rejected.insert(text.clone()) {
+                    self.tally.refused.push(Refused { loss: text, why, twin });
+                }
+                Err(why)
+            }
+        }
     }
 
-    /// The loss of the atlas that pushes least like anybody known, which is known from now on; `None` without an atlas, or
-    /// if all of it is known.
-    pub(super) fn farthest(&mut self) -> Option<Formula> {
-        let Map { atlas, spread, seen } = self.atlas.as_mut()?;
-        for direction in &self.archive.directions()[*seen..] {
-            spread.take(atlas, direction);
+    /// The gates, in their order.
+    fn judge(&mut self, canonical: &Formula, text: &str) -> Result<Passed, (Rejection, Option<Twin>)> {
+        let alone = |why| (why, None);
+        let mut passed = self.archive.look(canonical, text).map_err(alone)?;
+        if passed.repaired && self.grammar.check_loss(&passed.formula).is_err() {
+            return Err(alone(Rejection::Reversed));
         }
-        *seen = self.archive.directions().len();
-        let (place, _) = spread.farthest()?;
-        let formula = atlas.behaviours[place].formula.clone();
-        self.archive.judge(&formula);
-        Some(formula)
+        let direction = passed.direction.take().filter(|_| self.archive.gates().open().has(Gate::Duplicate));
+        if let Some(twin) = direction.as_ref().and_then(|direction| self.known.find(direction)) {
+            return Err((Rejection::Duplicate, Some(self.whose[twin].clone())));
+        }
+        let descent = self.archive.descend(&passed, text);
+        if let Some(direction) = direction {
+            let same_as = descent.is_ok().then_some(self.next_id);
+            self.know(direction, Twin { same_as, first: text.to_string() });
+        }
+        passed.traits.descent = descent.map_err(alone)?;
+        Ok(passed)
+    }
+
+    /// The loss of the atlas that pushes least like anybody known and is worth a training, which is known from now on;
+    /// `None` without an atlas, or if all of it is known.
+    pub(super) fn farthest(&mut self) -> Option<(Formula, Traits)> {
+        loop {
+            let Map { atlas, spread, seen } = self.atlas.as_mut()?;
+            for direction in &self.known.directions()[*seen..] {
+                spread.take(atlas, direction);
+            }
+            *seen = self.known.len();
+            let (place, _) = spread.farthest()?;
+            // Whatever becomes of it, nobody comes back to it.
+            spread.take(atlas, &atlas.directions.directions()[place]);
+            let formula = atlas.behaviours[place].formula.clone();
+            if let Ok(admitted) = self.admit(&formula) {
+                return Some(admitted);
+            }
+        }
     }
 }

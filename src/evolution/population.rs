@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::gates::Rejection;
 use super::individual::{Entry, Individual};
 use super::{generation_number, pareto};
 use crate::fault::{Fault, Result};
+use crate::gates::Rejection;
 use crate::notation;
 
 /// The only version of the file format so far.
@@ -27,6 +27,20 @@ pub struct Population {
     pub departed: Vec<Individual>,
     /// Candidates that were not trained, by reason, over all generations so far.
     pub rejections: BTreeMap<Rejection, usize>,
+    /// Losses that were negated, because all of their gradient pointed the wrong way, over all generations so far.
+    pub repaired: usize,
+    /// Losses that were not trained because they behave like earlier ones, by canonical text.
+    pub twins: BTreeMap<String, Twin>,
+}
+
+/// Whom a loss behaves like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Twin {
+    /// The id of the first that behaved so; none if that one was not trained either.
+    pub same_as: Option<u64>,
+    /// Its canonical text.
+    pub first: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -40,6 +54,10 @@ struct Document {
     departed: Vec<Entry>,
     #[serde(default)]
     rejections: BTreeMap<Rejection, usize>,
+    #[serde(default)]
+    repaired: usize,
+    #[serde(default)]
+    twins: BTreeMap<String, Twin>,
 }
 
 impl Population {
@@ -76,6 +94,8 @@ impl Population {
             individuals: self.individuals.iter().map(Entry::from).collect(),
             departed: self.departed.iter().map(Entry::from).collect(),
             rejections: self.rejections.clone(),
+            repaired: self.repaired,
+            twins: self.twins.clone(),
         })
     }
 
@@ -99,6 +119,8 @@ impl Population {
                 individuals: all(document.individuals)?,
                 departed: all(document.departed)?,
                 rejections: document.rejections,
+                repaired: document.repaired,
+                twins: document.twins,
             };
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             population.check(generation_number(&name))?;

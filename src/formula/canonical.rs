@@ -133,8 +133,8 @@ impl Formula {
         self.fold(|gene, below: &[bool]| match (&gene.word.word().op, gene.word.word().name) {
             (Op::Number | Op::Parameter { .. }, _) => gene.value >= 0.0,
             (Op::Map(map), _) => map.of != Side::SignedTarget,
-            (_, "^" | "log1p" | "neg_log_ratio") => true,
-            (_, "-") => false,
+            (_, "^" | "abs" | "log1p" | "neg_log_ratio") => true,
+            (_, "-" | "log") => false,
             (_, "max") => below.contains(&true),
             // Leaves are products and logarithms of probabilities; the rest cannot leave what it is given.
             _ => below.iter().all(|never| *never),

@@ -9,10 +9,12 @@
 
 use std::sync::Arc;
 
+use super::Formula;
 use super::eval::largest;
-use super::fingerprint::{Probe, SAMPLES, VOXELS, probes};
+use super::fingerprint::{Probe, SAMPLES, VOXELS, answers, probes};
 use super::kernel::{BinaryKernel, Block, LeafKernel};
 use super::level::Level;
+use super::plan::Plan;
 use super::real::Real;
 use super::word::{Argument, Cover, Op, Reduction, Word, WordId};
 
@@ -20,6 +22,7 @@ use super::word::{Argument, Cover, Op, Reduction, Word, WordId};
 const PER_PROBE: usize = SAMPLES * VOXELS;
 
 /// The probes as columns, ready for every word.
+#[derive(Debug)]
 pub struct Screen {
     probes: Vec<Probe>,
     p: Vec<f64>,
@@ -102,10 +105,31 @@ impl Screen {
         }
     }
 
+    /// A loss on all probes: its value for each, the mean over samples, and dL/dlogit of every voxel.
+    ///
+    /// # Panics
+    /// If the formula has a value per voxel.
+    pub fn answer(&self, loss: &Formula) -> (Vec<f64>, Vec<f64>) {
+        let part =
+            loss.fold(|gene, below: &[Part]| self.part(gene.word, gene.value, &below.iter().collect::<Vec<_>>()));
+        if let Part::Samples { value, terms } = &part {
+            let mean = |samples: &[f64]| samples.iter().sum::<f64>() / SAMPLES as f64;
+            return (value.chunks_exact(SAMPLES).map(mean).collect(), self.slopes(terms));
+        }
+        let answers = answers(&Plan::new(loss), &self.probes);
+        let values = answers.iter().map(|answer| answer.value).collect();
+        (values, answers.into_iter().flat_map(|answer| answer.gradient).collect())
+    }
+
     /// dL/dlogit on all probes, where the loss is the mean over the samples of each; `None` if only the definition knows
     /// it, if it has a value per voxel, or if some value is not finite.
     pub fn gradient(&self, part: &Part) -> Option<Vec<f64>> {
         let Part::Samples { value, terms } = part else { return None };
+        let slopes = self.slopes(terms);
+        (value.iter().all(|v| v.is_finite()) && slopes.iter().all(|v| v.is_finite())).then_some(slopes)
+    }
+
+    fn slopes(&self, terms: &[Term]) -> Vec<f64> {
         let mut slopes = vec![0.0; self.voxels()];
         for term in terms {
             let samples = slopes.chunks_exact_mut(VOXELS).zip(term.base.chunks_exact(VOXELS));
@@ -115,7 +139,7 @@ impl Screen {
                 out.iter_mut().zip(base).for_each(|(out, base)| *out += weight * base);
             }
         }
-        (value.iter().all(|v| v.is_finite()) && slopes.iter().all(|v| v.is_finite())).then_some(slopes)
+        slopes
     }
 
     /// A number for every probe.
@@ -278,9 +302,6 @@ impl Term {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formula::Formula;
-    use crate::formula::fingerprint::answers;
-    use crate::formula::plan::Plan;
     use crate::grammar::Grammar;
     use crate::losses::catalog::CATALOG;
     use crate::rng::{Purpose, stream};

@@ -27,6 +27,20 @@ impl fmt::Display for Formula {
 const LONGEST_TEXT: usize = 20_000;
 
 impl Formula {
+    /// Where the subtree at `node` stands in the s-expression.
+    pub fn bytes(&self, node: usize) -> std::ops::Range<usize> {
+        let length = |node: usize| self.subtree(node).to_string().len();
+        let (mut at, mut start) = (0, 0);
+        while at != node {
+            // Behind `(word `, then behind every argument that ends before the node, and its space.
+            let head = 1 + self.genes()[at].word.word().name.len() + 1;
+            let before = self.arguments(at).take_while(|argument| self.span(*argument).end <= node);
+            start += head + before.map(|argument| length(argument) + 1).sum::<usize>();
+            at = self.arguments(at).find(|argument| self.span(*argument).contains(&node)).unwrap_or(node);
+        }
+        start..start + length(node)
+    }
+
     /// The formula as people write it; parameters by name.
     pub fn infix(&self) -> String {
         self.typeset(|word| word.notation.infix, number)

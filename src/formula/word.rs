@@ -200,6 +200,16 @@ impl WordId {
         WORDS.iter().skip(1).position(|word| word.name == name).map(|i| Self(i as u16 + 1))
     }
 
+    /// Its constant where none is given: the default of a parameter, 0 for every other word.
+    pub fn value(self) -> f64 {
+        if let Op::Parameter { default, .. } = self.word().op { default } else { 0.0 }
+    }
+
+    /// The number of its row.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
     /// The row of the table.
     pub fn word(self) -> &'static Word {
         &WORDS[self.0 as usize]

@@ -88,6 +88,8 @@ pub static WORDS: &[Word] = &[
     Word { name: "/",     op: pointwise!(|a, b| a / b.max(TINY), if b > TINY { (1.0 / b, -a / (b * b)) } else { (1.0 / TINY, 0.0) }), arguments: ANY2, cover: Cover::Union, notation: Notation { infix: "{0} / [1]", latex: r"\frac{<0>}{<1>}", level: 2 }, meaning: "quotient; the divisor is at least 1e-12" },
     Word { name: "max",   op: pointwise!(|a, b| a.max(b), if a >= b { (1.0, 0.0) } else { (0.0, 1.0) }), arguments: ANY2, cover: Cover::Union, notation: symbol("max(<0>, <1>)", r"\max\left(<0>,\, <1>\right)"), meaning: "the larger of two" },
     Word { name: "^",     op: Op::Pointwise(power()),                arguments: RAISED, cover: Cover::Union, notation: Notation { infix: "[0]^[1]", latex: "[0]^{<1>}", level: 3 }, meaning: "power; the base is at least 0, for exponents below 1 at least 1e-7" },
+    Word { name: "abs",   op: pointwise!(|a, _b| a.abs(), (if a > 0.0 { 1.0 } else if a < 0.0 { -1.0 } else { 0.0 }, 0.0)), arguments: ANY1, cover: Cover::Union, notation: symbol("abs(<0>)", r"\left|<0>\right|"), meaning: "absolute value" },
+    Word { name: "log",   op: pointwise!(|a, _b| Real::ln(a.abs().max(1e-7)), (if a.abs() > 1e-7 { 1.0 / a } else { 0.0 }, 0.0)), arguments: ANY1, cover: Cover::Union, notation: symbol("log(abs(<0>))", r"\log\left|<0>\right|"), meaning: "log(abs(x)), where abs(x) is at least 1e-7" },
     Word { name: "log1p", op: pointwise!(|a, _b| Real::ln_1p(a.max(0.0)), (if a > 0.0 { 1.0 / (1.0 + a) } else { 0.0 }, 0.0)), arguments: ANY1, cover: Cover::Union, notation: symbol("log(1 + <0>)", r"\log\left(1 + <0>\right)"), meaning: "log(1 + x) for x >= 0" },
 
     // E / (A + E): with A the overlap and E the mistakes, the family of Dice, IoU and Tversky.

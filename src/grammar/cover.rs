@@ -109,6 +109,23 @@ pub(super) fn smallest(sorts: &[Sort], rules: &[Rule]) -> Vec<[Option<usize>; 4]
     }
 }
 
+/// `[sort]`: levels of the shallowest tree.
+pub(super) fn shallowest(sorts: &[Sort], rules: &[Rule]) -> Vec<Option<usize>> {
+    let mut table: Vec<Option<usize>> = sorts.iter().map(|sort| (sort.kind != Kind::Tree).then_some(1)).collect();
+    loop {
+        let before = table.clone();
+        for rule in rules {
+            let holes: Option<Vec<usize>> = rule.holes().map(|hole| before[hole]).collect();
+            let levels =
+                holes.map(|holes| rule.fold(holes, |_, _, below: Vec<usize>| 1 + below.into_iter().max().unwrap_or(0)));
+            table[rule.gives] = levels.into_iter().chain(table[rule.gives]).min();
+        }
+        if table == before {
+            return table;
+        }
+    }
+}
+
 impl Rule {
     /// Words in the smallest tree of the rule whose holes cover what `way` asks.
     pub(super) fn size(&self, way: &[Sides], smallest: &[[Option<usize>; 4]]) -> Option<usize> {

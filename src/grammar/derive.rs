@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::pattern::Piece;
-use super::{Grammar, Kind, SortId};
+use super::pattern::{Pattern, Piece};
+use super::{Coverage, Grammar, Kind, Rule, SortId};
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::formula::word::{Sides, WordId};
@@ -40,67 +40,107 @@ impl Grammar {
     /// Whether a search may hold the formula.
     ///
     /// # Errors
-    /// With the first part that no rule builds, the side of the target that is not covered, or the size limit.
+    /// With the first part that no rule builds and what would fit in its place, the side of the target that is not
+    /// covered, or the size limit.
     pub fn check_loss(&self, formula: &Formula) -> Result<Derivation> {
-        let outside = || {
-            Fault::new(format!("formula is outside the language `{}`", self.name))
-                .field(formula.to_string())
-                .hint("`lossgen grammar show` tells the sorts of a language and prints some of its losses")
+        let outside = |node: usize| {
+            let text = formula.to_string();
+            let fault = Fault::new(format!("formula is outside the language `{}`", self.name)).field(&text);
+            fault.span("formula", &text, formula.bytes(node))
         };
         // First of all, so that no formula is too deep for the rest.
         if formula.size() > self.max_size {
-            return Err(outside().expected(format!("at most {} words", self.max_size)).found(formula.size()));
+            return Err(Fault::new(format!("formula is outside the language `{}`", self.name))
+                .field("formula")
+                .expected(format!("at most {} words", self.max_size))
+                .found(formula.size())
+                .hint("`max_size` in a grammar file says how large a formula may be"));
         }
         let Some(derivation) = self.derive(formula) else {
-            let (part, expected) = self.stranger(formula);
-            return Err(outside().expected(expected).found(format!("`{part}`")));
+            let (node, sort) = self.stranger(formula);
+            return Err(outside(node)
+                .expected(format!("{}: {}", self.sorts[sort].name, self.forms(sort)))
+                .found(self.described(formula, node))
+                .hint("`lossgen grammar show` tells the sorts of a language and prints some of its losses"));
         };
-        let vanishes = |node: &usize| formula.subtree(*node).cover() == Some(Sides::NONE);
-        if let Some(node) = (0..formula.size()).find(vanishes) {
-            return Err(outside()
-                .expected("no part that is always zero")
-                .found(format!("`{}`", formula.subtree(node))));
+        if self.coverage == Coverage::Free {
+            return Ok(derivation);
         }
-        match formula.cover() {
-            Some(Sides::BOTH) => {}
-            cover => {
-                return Err(outside()
-                    .expected("a loss that speaks about both sides of the target")
-                    .found(cover.unwrap_or_default().name()));
-            }
+        let vanishes = |node: &usize| formula.subtree(*node).cover() == Some(Sides::NONE);
+        if let Some(node) = (0..formula.size()).rev().find(vanishes) {
+            return Err(outside(node)
+                .expected("no part that is always zero")
+                .found(format!("`{}`", formula.subtree(node)))
+                .hint("a product of parts that speak about different sides of the target is zero everywhere"));
+        }
+        if !self.accepts(formula.cover()) {
+            return Err(outside(0)
+                .expected("a loss that speaks about both sides of the target")
+                .found(formula.cover().unwrap_or_default().name())
+                .hint("add a term for the other side, such as `fp` or `ce_bg` for the background"));
         }
         Ok(derivation)
     }
 
-    /// The smallest part that is of no sort although all its arguments are, and what its place could hold.
-    fn stranger(&self, formula: &Formula) -> (Formula, String) {
+    /// The node at which a formula leaves the language, and the sort that its place asks for: from the root on, the rule
+    /// that fits best is followed to its first hole that does not fit.
+    fn stranger(&self, formula: &Formula) -> (usize, SortId) {
         let mut matcher = Matcher::new(self, formula);
-        let known: Vec<bool> =
-            (0..formula.size()).map(|node| (0..self.sorts.len()).any(|sort| matcher.fits(node, sort))).collect();
-        let literals = |node: usize| formula.genes()[node].word == WordId::NUMBER;
-        let node = (0..formula.size())
-            .find(|node| !known[*node] && formula.arguments(*node).all(|a| known[a] || literals(a)))
-            .unwrap_or(0);
-        let forms = |sort: SortId| {
-            let names: Vec<String> = self.rules_of(sort).map(|rule| self.form(rule)).collect();
-            names.join(" or ")
-        };
-        (
-            formula.subtree(node),
-            if node == 0 || known[node] { forms(self.start) } else { "a form of some sort".to_string() },
-        )
+        let (mut node, mut sort) = (0, self.start);
+        loop {
+            let rules = self.rules.iter().filter(|rule| rule.gives == sort);
+            let placed =
+                rules.flat_map(|rule| matcher.placed(rule, node)).filter(|holes| !holes.contains(&(node, sort)));
+            // The share of holes that fit; among those that do not, numbers where numbers are asked for, and sorts in
+            // which there is much to say; of equals the first.
+            let is_number = |node: usize| formula.genes()[node].word == WordId::NUMBER;
+            let fitting = |holes: &[(usize, SortId)], matcher: &mut Matcher<'_>| {
+                let open: Vec<_> = holes.iter().filter(|(node, sort)| !matcher.fits(*node, *sort)).collect();
+                let alike =
+                    |(node, sort): &&&(usize, SortId)| is_number(*node) != (self.sorts[*sort].kind == Kind::Tree);
+                let rules = open.iter().map(|(_, sort)| self.rules_of(*sort).count()).sum::<usize>();
+                let fit = holes.len() - open.len();
+                (1000 * fit / holes.len().max(1), open.iter().filter(alike).count(), rules)
+            };
+            let placed: Vec<_> = placed.collect();
+            let best = placed.iter().rev().max_by_key(|holes| fitting(holes, &mut matcher));
+            let next = best.and_then(|holes| holes.iter().find(|(node, sort)| !matcher.fits(*node, *sort)));
+            match next {
+                Some(hole) if *hole != (node, sort) => (node, sort) = *hole,
+                _ => return (node, sort),
+            }
+        }
+    }
+
+    /// A part, and of what sorts it is.
+    fn described(&self, formula: &Formula, node: usize) -> String {
+        let mut matcher = Matcher::new(self, formula);
+        let sorts = (0..self.sorts.len()).filter(|sort| matcher.fits(node, *sort));
+        let names: Vec<&str> = sorts.map(|sort| self.sorts[sort].name.as_str()).collect();
+        let part = formula.subtree(node);
+        if names.is_empty() { format!("`{part}`") } else { format!("`{part}`, which is {}", names.join(" or ")) }
+    }
+
+    /// What a sort may be.
+    fn forms(&self, sort: SortId) -> String {
+        match self.sorts[sort].kind {
+            Kind::Constant { low, high } => {
+                let [low, high] = [low, high].map(Formula::number);
+                format!("a number from {low} to {high}")
+            }
+            Kind::Tree => self.rules_of(sort).map(|rule| self.form(rule)).collect::<Vec<_>>().join(" or "),
+        }
     }
 
     /// The text of a rule's form.
-    fn form(&self, rule: &super::Rule) -> String {
-        let pieces = &rule.pattern.pieces;
-        let text = |piece: &Piece| match piece {
-            Piece::Word(word) => word.word().name.to_string(),
-            Piece::Literal(value) => value.to_string(),
-            Piece::Hole(sort) => self.sorts[*sort].name.clone(),
+    fn form(&self, rule: &Rule) -> String {
+        let text = |word: WordId, value: f64, below: Vec<String>| match below.is_empty() {
+            true if word == WordId::NUMBER => Formula::number(value).to_string(),
+            true => word.word().name.to_string(),
+            false => format!("({} {})", word.word().name, below.join(" ")),
         };
-        let body: Vec<String> = pieces.iter().map(text).collect();
-        if pieces.len() == 1 { format!("`{}`", body[0]) } else { format!("`({})`", body.join(" ")) }
+        let holes = rule.holes().map(|sort| self.sorts[sort].name.clone()).collect();
+        format!("`{}`", rule.fold(holes, text))
     }
 }
 
@@ -169,6 +209,36 @@ impl<'a> Matcher<'a> {
         }
     }
 
+    /// Every way to lay the words of a rule over the subtree at `node`: where its holes come to stand, whether what
+    /// stands there fits or not.
+    fn placed(&self, rule: &Rule, node: usize) -> Vec<Vec<(usize, SortId)>> {
+        self.laid(&rule.pattern, 0, node)
+    }
+
+    fn laid(&self, pattern: &Pattern, at: usize, node: usize) -> Vec<Vec<(usize, SortId)>> {
+        let gene = self.formula.genes()[node];
+        match pattern.pieces[at] {
+            Piece::Hole(sort) => vec![vec![(node, sort)]],
+            Piece::Literal(value) if gene.word == WordId::NUMBER && gene.value == value => vec![Vec::new()],
+            Piece::Word(word) if gene.word == word => {
+                let places = pattern.arguments(at);
+                let nodes: Vec<usize> = self.formula.arguments(node).collect();
+                let orders = if word.word().commutes() { 2 } else { 1 };
+                let order =
+                    |turned: usize| if turned == 1 { nodes.iter().rev().copied().collect() } else { nodes.clone() };
+                (0..orders)
+                    .flat_map(|turned| {
+                        places.iter().zip(order(turned)).fold(vec![Vec::new()], |ways: Vec<Vec<_>>, (place, node)| {
+                            let next = self.laid(pattern, *place, node);
+                            ways.iter().flat_map(|way| next.iter().map(move |more| [&way[..], more].concat())).collect()
+                        })
+                    })
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     fn all_holes(&mut self, rule: usize, places: &[usize], nodes: &[usize]) -> Option<Vec<(usize, SortId)>> {
         let mut found = Vec::new();
         for (place, node) in places.iter().zip(nodes) {
@@ -231,18 +301,29 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_named() {
+    fn strangers_are_named_with_what_would_fit() {
         let grammar = Grammar::polarity();
-        let complaint = |text: &str| grammar.check_loss(&formula(text)).unwrap_err().to_string();
+        let check = |text: &str| {
+            let text = formula(text);
+            let fault = grammar.check_loss(&text).unwrap_err();
+            let marked = fault.location().map(|bytes| text.to_string()[bytes].to_string());
+            (marked.unwrap_or_default(), fault.to_string())
+        };
+        let (marked, why) = check("(+ (mean ce_fg) (mean tp))");
+        assert_eq!(marked, "tp");
         assert!(
-            complaint("(mean (* -1 fp))").contains("found:    `-1`")
-                || complaint("(mean (* -1 fp))").contains("(* -1 fp)")
+            why.contains("found:    `tp`, which is overlap_map") && why.contains("error_map: `fp` or `fn`"),
+            "{why}"
         );
-        assert!(
-            complaint("(+ (mean ce_fg) (mean tp))").contains("`(+ (mean ce_fg) (mean tp))`")
-                || complaint("(+ (mean ce_fg) (mean tp))").contains("`(mean tp)`")
-        );
-        assert!(complaint("(mean ce_fg)").contains("the foreground only"));
-        assert!(complaint("(ratio (+ (sum tp) (sum tn)) (sum (* fn fp)))").contains("`(sum (* fn fp))`"));
+        let (marked, why) = check("(mean (* 11 fp))");
+        assert!(marked == "11" && why.contains("weight: a number from 0.1 to 10"), "{marked} {why}");
+        let (marked, _) = check("(ratio (+ (sum tp) (sum tn)) (sum (* ce_fg (- y 0.5))))");
+        assert_eq!(marked, "(- y 0.5)");
+        let (marked, why) = check("(* (mean ce_fg) (log (mean fp)))");
+        assert!(marked == "(log (mean fp))" && why.contains("`(log1p error)`"), "{marked} {why}");
+        let (marked, why) = check("(ratio (+ (sum tp) (sum tn)) (sum (* fn fp)))");
+        assert!(marked == "(* fn fp)" && why.contains("always zero"), "{marked} {why}");
+        let (marked, why) = check("(mean ce_fg)");
+        assert!(marked == "(mean ce_fg)" && why.contains("the foreground only"), "{marked} {why}");
     }
 }

@@ -4,6 +4,8 @@
 //! and other sorts. Together with coverage (which side of the target a formula speaks about, read off the words) it
 //! knows the smallest tree of every sort, so that generation always ends, and whether a formula belongs to it.
 
+mod built_in;
+mod census;
 mod cover;
 mod derive;
 mod file;
@@ -11,6 +13,8 @@ mod pattern;
 mod sample;
 mod shape;
 
+pub use built_in::{BUILT_IN, BuiltIn};
+pub use census::Census;
 pub use derive::{Derivation, Site};
 pub(crate) use sample::two_digits;
 
@@ -31,12 +35,26 @@ pub struct Grammar {
     pub max_size: usize,
     /// The sort of a whole loss.
     pub start: SortId,
+    /// What whole losses must speak about.
+    pub coverage: Coverage,
     /// In the order of their names.
     pub sorts: Vec<Sort>,
     /// In the order of the file.
     pub rules: Vec<Rule>,
     /// `[sort][coverage]`: words in the smallest tree of the sort that covers at least these sides, if there is one.
     smallest: Vec<[Option<usize>; 4]>,
+    /// `[sort]`: levels of the shallowest tree.
+    shallowest: Vec<Option<usize>>,
+}
+
+/// What whole losses must speak about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub enum Coverage {
+    /// Both sides of the target, and no part may be zero for certain.
+    #[default]
+    Complete,
+    /// Whatever they like: for control experiments.
+    Free,
 }
 
 /// A kind of value.
@@ -69,6 +87,8 @@ pub struct Rule {
     pub gives: SortId,
     /// How often it is chosen, relative to the other rules of its sort.
     pub weight: f64,
+    /// Whether what it builds may break the promises of its sort.
+    pub untamed: bool,
     /// Words and holes.
     pattern: Pattern,
     /// `[coverage]`: the ways to ask the holes for coverage such that the whole covers at least these sides.
@@ -76,15 +96,24 @@ pub struct Rule {
 }
 
 impl Grammar {
-    /// The built-in grammar that searches use unless told otherwise.
-    pub fn polarity() -> Self {
-        let text = include_str!("../../grammars/polarity.ron");
-        Self::from_text("polarity.ron", text).expect("the built-in grammar is tested to load")
-    }
-
     /// Words in the smallest tree of a sort that covers at least `sides`, if there is one.
     pub fn smallest(&self, sort: SortId, sides: Sides) -> Option<usize> {
         self.smallest[sort][sides.index()]
+    }
+
+    /// Levels of the shallowest tree of a sort; a leaf has one.
+    pub fn shallowest(&self, sort: SortId) -> Option<usize> {
+        self.shallowest[sort]
+    }
+
+    /// Whether a whole loss may speak about these sides; `None` for one that says nothing about the prediction.
+    pub fn accepts(&self, cover: Option<Sides>) -> bool {
+        self.coverage == Coverage::Free || cover == Some(Sides::BOTH)
+    }
+
+    /// About which sides a tree has to speak that takes the place of one that speaks about `sides`.
+    pub(crate) fn need(&self, sides: Sides) -> Sides {
+        if self.coverage == Coverage::Free { Sides::NONE } else { sides }
     }
 
     /// The rules that build a sort.

@@ -20,6 +20,7 @@ impl Grammar {
         if let Kind::Constant { low, high } = self.sorts[sort].kind {
             return Formula::number(log_uniform(low, high, rng));
         }
+        let need = self.need(need);
         let smallest = self.smallest(sort, need).expect("the sort has a tree with this coverage");
         let budget = budget.max(smallest);
         let (rule, way) = self.choose(sort, need, budget, rng);
@@ -35,7 +36,7 @@ impl Grammar {
         rule.fill(&mut fillings.into_iter())
     }
 
-    /// A random loss of at most `budget` words that speaks about both sides of the target.
+    /// A random loss of at most `budget` words.
     pub fn sample_loss(&self, budget: usize, rng: &mut impl Rng) -> Formula {
         self.sample(self.start, Sides::BOTH, budget.min(self.max_size), rng)
     }
@@ -91,7 +92,7 @@ impl Rule {
         match self.pattern.pieces[at] {
             Piece::Hole(_) => fillings.next().expect("as many fillings as holes"),
             Piece::Literal(value) => Formula::number(value),
-            Piece::Word(word) if word.word().arity() == 0 => Formula::leaf(word, 0.0),
+            Piece::Word(word) if word.word().arity() == 0 => Formula::leaf(word, word.value()),
             Piece::Word(word) => {
                 let arguments: Vec<Formula> =
                     self.pattern.arguments(at).into_iter().map(|argument| self.fill_at(argument, fillings)).collect();

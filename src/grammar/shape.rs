@@ -2,8 +2,32 @@
 //! whatever it builds follow.
 
 use super::pattern::Piece;
-use super::{Rule, SortId};
-use crate::formula::word::WordId;
+use super::{Coverage, Grammar, Rule, SortId};
+use crate::formula::combine;
+use crate::formula::word::{Sides, WordId};
+
+/// A part of a form is identically zero, or the whole is.
+#[derive(Debug)]
+pub(crate) struct Silent;
+
+impl Grammar {
+    /// About what a tree of a rule speaks, from what fills its holes.
+    ///
+    /// # Errors
+    /// If it is certain to be zero in part, unless nobody minds.
+    pub(crate) fn coverage(&self, rule: &Rule, fillings: Vec<Option<Sides>>) -> Result<Option<Sides>, Silent> {
+        if self.coverage == Coverage::Free {
+            return Ok(None);
+        }
+        let mut silent = false;
+        let cover = rule.fold(fillings, |word, _, below: Vec<Option<Sides>>| {
+            let cover = combine(word.word().cover, below.into_iter());
+            silent |= cover == Some(Sides::NONE);
+            cover
+        });
+        if silent { Err(Silent) } else { Ok(cover) }
+    }
+}
 
 impl Rule {
     /// The sorts of the holes, in order.
@@ -24,7 +48,7 @@ impl Rule {
         }
     }
 
-    /// Visits the form bottom-up: `f` gets a word, the constant of a number (else 0) and what the arguments gave; the
+    /// Visits the form bottom-up: `f` gets a word, its constant (see [`WordId::value`]) and what the arguments gave; the
     /// holes give `fillings`, in order.
     ///
     /// # Panics
@@ -39,7 +63,7 @@ impl Rule {
                     // Prefix order read backwards leaves the first argument on top.
                     let mut arguments = pending.split_off(pending.len() - word.word().arity());
                     arguments.reverse();
-                    f(word, 0.0, arguments)
+                    f(word, word.value(), arguments)
                 }
             };
             pending.push(made);

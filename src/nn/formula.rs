@@ -272,6 +272,8 @@ fn pointwise(name: &str, a: Value, b: Value) -> Value {
             a * first.clone() + b * (-first + 1.0)
         }
         "log1p" => a.clamp_min(0.0).log1p(),
+        "log" => a.abs().clamp_min(1e-7).log(),
+        "abs" => a.abs(),
         "ratio" => b.clone() / (a + b).clamp_min(TINY),
         "neg_log_ratio" => {
             let (a, b) = (a.clamp_min(0.0), b.clamp_min(0.0));

@@ -5,10 +5,9 @@
 
 use crate::formula::Formula;
 use crate::formula::eval::Inputs;
-use crate::formula::fingerprint::{answers, probes, scale};
 use crate::formula::plan::Plan;
 use crate::formula::simd::Program;
-use crate::losses::catalog;
+use crate::gates::gradient_factor;
 use crate::losses::greedy::Greedy;
 use crate::losses::strategy::{Judgement, Kind, Strategy};
 use crate::losses::weighting::Weighting;
@@ -129,15 +128,4 @@ pub fn names(strategy: &Strategy) -> Vec<String> {
         Kind::Weighted { terms, .. } => (1..=terms.len()).map(|term| format!("weight_{term}")).collect(),
         Kind::Greedy { greedy, .. } => greedy.parameters.iter().map(|parameter| parameter.name.clone()).collect(),
     }
-}
-
-/// The factor that gives a loss the gradient of Dice + CE, in root mean square over all probes together: losses compete
-/// on the shape of their gradient, not on a learning rate in disguise. 1 for Dice + CE itself.
-fn gradient_factor(plan: &Plan) -> f64 {
-    let probes = probes();
-    let size = |plan: &Plan| scale(&answers(plan, &probes));
-    let reference = catalog::find("dice_ce").map_or(1.0, |entry| size(&Plan::new(&entry.formula())));
-    let factor = reference / size(plan);
-    // A formula without gradient on the probes is no loss, but a person may insist on training with it.
-    if factor.is_finite() { factor } else { 1.0 }
 }

@@ -15,7 +15,7 @@ fn an_atlas_is_told_drawn_and_never_overwritten() {
     }
     let read = |name: &str| std::fs::read_to_string(home.path().join("map").join(name)).unwrap();
     assert!(read("atlas.svg").contains(">focal_dice<") && read("atlas.ron").contains("\"polarity\""));
-    assert_eq!(read("atlas.csv").lines().count(), 20);
+    assert_eq!(read("atlas.csv").lines().count(), 22);
     atlas(&line).code(2).stderr(predicate::str::contains("never overwrites"));
     atlas(&["--max-size", "0"]).code(2);
     atlas(&["nowhere.ron"]).code(2).stderr(predicate::str::contains("grammar not found"));

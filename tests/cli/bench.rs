@@ -29,6 +29,15 @@ fn a_step_has_its_parts_and_its_figures() {
 }
 
 #[test]
+fn gates_have_their_figures() {
+    let object = measured(&["gates", "--losses", "40", "--descents", "2"]);
+    for figure in ["losses_per_second", "descents_per_second", "starts_per_second"] {
+        assert!(object[figure].as_f64().unwrap() > 0.0, "{figure}: {object}");
+    }
+    assert!(object["results"]["duplicates"].is_u64() && object["losses"] == 40, "{object}");
+}
+
+#[test]
 fn distances_and_surfaces_are_those_of_other_tools() {
     let agrees = |object: &Value, name: &str, expected: f64| {
         let found = object["results"][name].as_f64().unwrap();

@@ -7,6 +7,7 @@
 
 mod distance;
 mod formula;
+mod gates;
 mod report;
 mod scene;
 mod step;
@@ -39,6 +40,8 @@ enum Command {
     Surfaces(Repeats),
     /// Value and gradient of a loss: vectorised, as defined in double precision, and by automatic differentiation
     Formula(formula::Arguments),
+    /// Losses looked at before any training: how many gates a second
+    Gates(gates::Arguments),
     /// A training step of the 3D U-Net, part by part
     Step(step::Arguments),
 }
@@ -72,6 +75,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         Some(Command::Distance(arguments)) => distance::run(arguments, term),
         Some(Command::Surfaces(repeats)) => surfaces::run(*repeats, term),
         Some(Command::Formula(arguments)) => formula::run(arguments, common.seed.unwrap_or(1), term),
+        Some(Command::Gates(arguments)) => gates::run(arguments, common.seed.unwrap_or(1), term),
         Some(Command::Step(arguments)) => step::run(arguments, common.seed.unwrap_or(1), term),
     })?;
     report.set("threads", threads);
