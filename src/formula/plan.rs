@@ -92,16 +92,33 @@ impl Plan {
 
     /// The graph in the DOT language of Graphviz.
     pub fn dot(&self) -> String {
-        let graph = self.graph();
-        let style = |_: &DiGraph<String, usize>, (_, label): (_, &String)| {
-            format!("label={label:?} shape=box style=rounded fontname=\"Helvetica\"")
-        };
-        Dot::with_attr_getters(&graph, &[Config::EdgeNoLabel, Config::NodeNoLabel], &|_, _| String::new(), &style)
-            .to_string()
+        dot(&self.graph())
     }
 }
 
+fn dot(graph: &DiGraph<String, usize>) -> String {
+    let style = |_: &DiGraph<String, usize>, (_, label): (_, &String)| {
+        format!("label={label:?} shape=box style=rounded fontname=\"Helvetica\"")
+    };
+    Dot::with_attr_getters(graph, &[Config::EdgeNoLabel, Config::NodeNoLabel], &|_, _| String::new(), &style)
+        .to_string()
+}
+
 impl Formula {
+    /// The tree as it is written, nothing shared, in the DOT language of Graphviz; an edge runs from an argument to its
+    /// user.
+    pub fn dot(&self) -> String {
+        let mut graph = DiGraph::new();
+        self.fold(|gene, below: &[_]| {
+            let node = graph.add_node(Self::label(gene.word, gene.value));
+            for (position, argument) in below.iter().enumerate() {
+                graph.add_edge(*argument, node, position);
+            }
+            node
+        });
+        dot(&graph)
+    }
+
     /// One node in words: its name, or its constant.
     fn label(word: WordId, value: f64) -> String {
         match word.word().op {

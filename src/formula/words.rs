@@ -143,3 +143,18 @@ pub static WORDS: &[Word] = &[
     parameter("label_smoothing", [0.1, 0.0, 1.0],  r"\varepsilon",        "share of the target that is spread over all classes"),
     parameter("background",   [0.0,  0.0, 1.0],    "b",                   "1 if the background counts as a class, else 0"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_on_the_page_about_the_language() {
+        let page = include_str!("../../docs/reference/grammar.md");
+        for word in WORDS.iter().skip(1) {
+            let named = page.contains(&format!("`{}`", word.name));
+            let explained = matches!(word.op, Op::Parameter { .. }) || page.contains(word.meaning);
+            assert!(named && explained, "`{}` is missing", word.name);
+        }
+    }
+}
