@@ -1,5 +1,5 @@
 //! Everything that is known to behave, found by how it behaves: which of many directions lies within
-//! [`SAME`](super::fingerprint::SAME) of a given one.
+//! [`SAME`] of a given one.
 //!
 //! Directions are compared, never rounded into a key. Projections of a direction on a few fixed axes say in which cell
 //! of a grid it lies; no projection moves more than the distance itself, so whoever is within `SAME` lies in the same
