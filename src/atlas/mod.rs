@@ -6,6 +6,7 @@
 
 mod document;
 mod explore;
+mod fit;
 mod ladder;
 mod place;
 mod plane;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use explore::Explorer;
+pub use fit::Neighbour;
 pub use ladder::{Ladder, ladder};
 pub use place::Landmark;
 pub use plane::Plane;

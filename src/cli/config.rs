@@ -14,6 +14,7 @@ use crate::nn::UNet3dConfig;
 use crate::notation;
 use crate::training::Recipe;
 use crate::training::infer::Window;
+use crate::training::learn::LearnConfig;
 use crate::training::proxy::ProxyConfig;
 
 /// The only version of the file format so far.
@@ -43,6 +44,8 @@ pub(super) struct Config {
     pub(super) proxy: ProxyConfig,
     #[serde(default)]
     pub(super) search: SearchConfig,
+    #[serde(default)]
+    pub(super) learn: LearnConfig,
     #[serde(default)]
     pub(super) train: TrainConfig,
 }
@@ -185,9 +188,15 @@ impl Config {
         self.train.window.check().map_err(|fault| fault.within("train.window"))?;
         self.proxy.check().map_err(|fault| fault.within("proxy"))?;
         self.train.recipe.check().map_err(|fault| fault.within("train.recipe"))?;
+        self.learn.check().map_err(|fault| fault.within("learn"))?;
         self.fits_in_memory()?;
         let multiple = self.unet(1, 1).multiple();
-        for (field, recipe) in [("proxy.recipe", &self.proxy.recipe), ("train.recipe", &self.train.recipe)] {
+        let recipes = [
+            ("proxy.recipe", &self.proxy.recipe),
+            ("learn.recipe", &self.learn.recipe),
+            ("train.recipe", &self.train.recipe),
+        ];
+        for (field, recipe) in recipes {
             if recipe.patches.patch.iter().any(|n| n % multiple != 0) {
                 return Err(Fault::new("patch does not fit the network")
                     .field(format!("{field}.patches.patch"))

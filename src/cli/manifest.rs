@@ -13,17 +13,30 @@ use crate::fault::{Fault, Result};
 use crate::nn::Precision;
 use crate::notation;
 
-/// A search's settings and split.
+/// The command that made a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) enum Command {
+    /// `lossgen evolve`.
+    #[default]
+    Evolve,
+    /// `lossgen learn`.
+    Learn,
+}
+
+/// Settings and split of a search, or of the learning of a loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
     /// Version of the program that made the run.
     pub(super) lossgen: String,
+    /// What made it.
+    #[serde(default)]
+    pub(super) command: Command,
     /// Kernels that computed it; another set rounds differently.
     pub(super) kernels: String,
     /// The resolved configuration.
     pub(super) config: Config,
-    /// The grammar's text.
+    /// The grammar's text; empty where a loss was learned.
     pub(super) grammar: String,
     /// Digest of the cases.
     pub(super) data_digest: String,
@@ -41,6 +54,7 @@ impl Manifest {
         let named = |places: &[usize]| places.iter().map(|place| ids[*place].clone()).collect();
         Self {
             lossgen: env!("CARGO_PKG_VERSION").to_string(),
+            command: Command::Evolve,
             kernels: crate::nn::kernel_path().name_at(config.proxy.recipe.precision),
             config: config.clone(),
             grammar: grammar.to_string(),

@@ -8,6 +8,7 @@ mod evaluate;
 mod evolve;
 mod grammar;
 mod inspect;
+mod learn;
 mod loss;
 mod manifest;
 mod reference;
@@ -73,6 +74,8 @@ enum Command {
     Evolve(evolve::Arguments),
     /// Show a population: table, Pareto front, one individual, lineage, DOT
     Inspect(inspect::Arguments),
+    /// Learn a loss by what helps networks most, and find the formula nearest to it
+    Learn(learn::Arguments),
     /// Train with any loss over k folds and print the table of metrics
     Train(train::Arguments),
     /// Compare predicted masks with the truth: every metric per case and class, and a summary
@@ -128,7 +131,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
     if let Ok(kernels) = std::env::var("LOSSGEN_KERNELS") {
         KernelPath::choose(&kernels)?;
     }
-    if matches!(cli.command, Command::Evolve(_) | Command::Train(_) | Command::Bench(_)) {
+    if matches!(cli.command, Command::Evolve(_) | Command::Learn(_) | Command::Train(_) | Command::Bench(_)) {
         let (place, remark) = device.resolve()?;
         nn::settle(place);
         if let Some(remark) = remark {
@@ -138,6 +141,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
     match &cli.command {
         Command::Evolve(arguments) => evolve::run(arguments, common, term),
         Command::Inspect(arguments) => inspect::run(arguments, common, term),
+        Command::Learn(arguments) => learn::run(arguments, common, term),
         Command::Train(arguments) => train::run(arguments, common, term),
         Command::Evaluate(arguments) => evaluate::run(arguments, common, term),
         Command::Loss(command) => loss::run(command, common, term),

@@ -76,6 +76,8 @@ pub(super) fn find_in(typed: &str, form: Form) -> Result<Found> {
 pub(super) struct Composed {
     pub(super) strategy: Strategy,
     pub(super) parts: Vec<Found>,
+    /// The run in which it was learned.
+    pub(super) run: Option<PathBuf>,
 }
 
 /// The loss or strategy called `typed`: whatever [`find`] knows, alone or inside `rebalance(...)` and its like.
@@ -90,11 +92,17 @@ pub(super) fn compose(typed: &str, form: &Form) -> Result<Composed> {
         parts.borrow_mut().push(found);
         Ok(loss)
     };
+    let place = typed.trim().strip_prefix("learned(").and_then(|rest| rest.strip_suffix(')'));
+    if let Some(place) = place.map(str::trim).filter(|place| !place.is_empty() && !place.starts_with("net=")) {
+        let run = run_of(Path::new(place));
+        let strategy = Strategy::learned(typed.trim(), super::learn::load(Path::new(place))?);
+        return Ok(Composed { strategy, parts: Vec::new(), run });
+    }
     let strategy = match Strategy::parse(typed, &part)? {
         Some(strategy) => strategy,
         None => part(typed)?.into(),
     };
-    Ok(Composed { strategy, parts: parts.into_inner() })
+    Ok(Composed { strategy, parts: parts.into_inner(), run: None })
 }
 
 /// The newest population of a run, or that of a file.

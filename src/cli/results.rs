@@ -11,6 +11,7 @@ use crate::fault::{Fault, Result};
 use crate::metrics::table::{Row, Table, pair, write_csv};
 use crate::metrics::{CaseMetrics, Metric};
 use crate::nn::{UNet3d, encode};
+use crate::report::trajectory::picture;
 use crate::rng::{Purpose, stream};
 use crate::run::{Journal, RunDir, read_journal};
 use crate::stats::{self, holm, wilcoxon};
@@ -139,16 +140,19 @@ fn rows(study: &Study<'_>, cell: Cell, metrics: Vec<Vec<CaseMetrics>>) -> Vec<Ro
 fn save(study: &Study<'_>, out: &RunDir, cell: Cell, network: &UNet3d, curve: &[Step]) -> Result<()> {
     let stem = format!("loss{}-fold{}", cell.loss + 1, cell.fold + 1);
     out.write(&format!("{stem}.safetensors"), &encode(network)?)?;
-    let mut csv = ["step".to_string(), "loss".to_string()]
-        .into_iter()
-        .chain(names(&study.losses[cell.loss]))
-        .collect::<Vec<_>>()
-        .join(",");
+    let moved = names(&study.losses[cell.loss]);
+    let mut csv = [&["step".to_string(), "loss".to_string()], &moved[..]].concat().join(",");
     for Step { number, loss, moving } in curve {
         csv += &format!("\n{number},{loss}");
         csv.extend(moving.iter().map(|value| format!(",{value}")));
     }
-    out.write(&format!("{stem}-curve.csv"), format!("{csv}\n").as_bytes())
+    out.write(&format!("{stem}-curve.csv"), format!("{csv}\n").as_bytes())?;
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let losses: Vec<f64> = curve.iter().map(|step| step.loss).collect();
+    let moving: Vec<Vec<f64>> = curve.iter().map(|step| step.moving.clone()).collect();
+    out.write(&format!("{stem}-curve.svg"), picture(&moved, &losses, &moving).as_bytes())
 }
 
 fn write_cases(out: &RunDir, tables: &[(String, Table)]) -> Result<()> {

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::config::Config;
 use super::evolve::free_directory;
+use super::learn::only_sigmoid;
 use super::manifest::{Manifest, check_digest, check_kernels, places};
 use super::reference::{self, Composed, Found};
 use super::study::StudyManifest;
@@ -15,9 +16,10 @@ use super::{Common, STOP, results};
 use crate::data::folds::{self, Fold};
 use crate::data::{Case, Dataset, splits};
 use crate::fault::{Fault, Result};
+use crate::formula::eval::Activation;
 use crate::gates::Gates;
 use crate::losses::form::Form;
-use crate::losses::strategy::Strategy;
+use crate::losses::strategy::{Kind, Strategy};
 use crate::notation;
 use crate::run::RunDir;
 use crate::training::crossval::Study;
@@ -91,7 +93,9 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
         arguments.losses.iter().map(|typed| reference::compose(typed, form)).collect()
     };
     // Mistyped losses are told before volumes are read; what the classes are is only known then.
-    let found: Vec<Found> = compose(&Form::default())?.into_iter().flat_map(|composed| composed.parts).collect();
+    let composed = compose(&Form::default())?;
+    let learned: Vec<PathBuf> = composed.iter().filter_map(|composed| composed.run.clone()).collect();
+    let found: Vec<Found> = composed.into_iter().flat_map(|composed| composed.parts).collect();
     if let Some(twice) = arguments.losses.iter().enumerate().find(|(i, loss)| arguments.losses[..*i].contains(loss)) {
         return Err(Fault::new("the same loss twice")
             .field("--loss")
@@ -112,7 +116,7 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
             loss.name
         ));
     }
-    let search = the_run(arguments, &found)?;
+    let search = the_run(arguments, &found, &learned)?;
     let manifest = search.as_deref().map(Manifest::load).transpose()?;
     let config = configure(arguments, manifest.as_ref(), common)?;
 
@@ -120,6 +124,10 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
     let dataset = config.dataset()?;
     let composed = compose(&config.form(dataset.classes.len()))?;
     let losses: Vec<Strategy> = composed.into_iter().map(|composed| composed.strategy).collect();
+    let is_softmax = config.network.activation == Activation::Softmax;
+    if is_softmax && losses.iter().any(|loss| matches!(loss.kind, Kind::Learned(_))) {
+        return Err(only_sigmoid());
+    }
     let cases = unseen(&dataset, manifest.as_ref())?;
     let ids: Vec<String> = cases.iter().map(|case| case.id.clone()).collect();
     // Whatever can be wrong is looked at before anything is made.
@@ -157,10 +165,10 @@ fn resumed(run: &Path, common: &Common, term: &Term) -> Result<Plan> {
 }
 
 /// The one run whose cases must be kept apart.
-fn the_run(arguments: &Arguments, found: &[Found]) -> Result<Option<PathBuf>> {
+fn the_run(arguments: &Arguments, found: &[Found], learned: &[PathBuf]) -> Result<Option<PathBuf>> {
     let canonical = |path: &Path| std::fs::canonicalize(path).map_err(|error| Fault::io("read", path, &error));
     let mut runs: Vec<PathBuf> = Vec::new();
-    for run in arguments.run.iter().chain(found.iter().filter_map(|found| found.run.as_ref())) {
+    for run in arguments.run.iter().chain(found.iter().filter_map(|found| found.run.as_ref())).chain(learned) {
         if !runs.iter().any(|known| canonical(known).ok() == canonical(run).ok()) {
             runs.push(run.clone());
         }

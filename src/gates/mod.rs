@@ -27,7 +27,7 @@ pub use archive::Archive;
 pub use descent::{LEAST, STEPS, share, starts};
 pub use profile::Profile;
 pub use rejection::{Gate, Rejection};
-pub use scale::{gradient_factor, unit_factor};
+pub use scale::{gradient_factor, gradient_factor_of, unit_factor};
 
 use crate::fault::Fault;
 use crate::formula::Formula;

@@ -29,6 +29,11 @@ pub fn gradient_factor(plan: &Plan) -> f64 {
     factor_like_reference(size(plan))
 }
 
+/// The same from dL/dlogit on all probes, for a loss that is no formula.
+pub fn gradient_factor_of(slopes: &[f64]) -> f64 {
+    factor_like_reference((slopes.iter().map(|slope| slope * slope).sum::<f64>() / slopes.len().max(1) as f64).sqrt())
+}
+
 /// The same for a loss whose gradient has this root mean square.
 pub(super) fn factor_like_reference(scale: f64) -> f64 {
     let factor = *REFERENCE / scale;

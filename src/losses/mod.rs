@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod deep_supervision;
 pub mod form;
 pub mod greedy;
+pub mod learned;
 pub mod reduction;
 pub mod strategy;
 mod terms;

@@ -6,6 +6,7 @@
 
 use super::Loss;
 use super::greedy::Greedy;
+use super::learned::Learned;
 use super::weighting::{Cov, Rebalance, RebalanceForm, SoftAdapt, Variant, Weighting};
 use crate::fault::{Fault, Result, did_you_mean};
 use crate::formula::Formula;
@@ -43,6 +44,8 @@ pub enum Kind {
         /// What a trial step is judged by.
         score: Judgement,
     },
+    /// Nothing but the training progress, to which a learned loss may listen.
+    Learned(Learned),
 }
 
 /// What a trial step is judged by; none of them depends on the parameters that move.
@@ -79,16 +82,19 @@ struct Entry {
     example: &'static str,
     settings: &'static [&'static str],
     read: fn(&Typed<'_>, &[Loss]) -> Result<Kind>,
+    /// Fewest losses inside.
+    least: usize,
     /// Whether positions after the first are names of parameters.
     names_parameters: bool,
 }
 
 #[rustfmt::skip]
-const ENTRIES: [Entry; 4] = [
-    Entry { name: "rebalance", example: "rebalance(dice, boundary)",   settings: &["form", "start", "end", "floor"],        read: rebalance, names_parameters: false },
-    Entry { name: "softadapt", example: "softadapt(dice, ce)",         settings: &["variant", "beta", "every", "priors"],   read: softadapt, names_parameters: false },
-    Entry { name: "cov",       example: "cov(dice, hausdorff)",        settings: &["form"],                                 read: cov,       names_parameters: false },
-    Entry { name: "greedy",    example: "greedy(tversky)",             settings: &["delta", "every", "score"],              read: greedy,    names_parameters: true },
+const ENTRIES: [Entry; 5] = [
+    Entry { name: "rebalance", example: "rebalance(dice, boundary)",   settings: &["form", "start", "end", "floor"],        read: rebalance, least: 2, names_parameters: false },
+    Entry { name: "softadapt", example: "softadapt(dice, ce)",         settings: &["variant", "beta", "every", "priors"],   read: softadapt, least: 2, names_parameters: false },
+    Entry { name: "cov",       example: "cov(dice, hausdorff)",        settings: &["form"],                                 read: cov,       least: 2, names_parameters: false },
+    Entry { name: "greedy",    example: "greedy(tversky)",             settings: &["delta", "every", "score"],              read: greedy,    least: 1, names_parameters: true },
+    Entry { name: "learned",   example: "learned(RUN)",                settings: &["net"],                                  read: learned,   least: 0, names_parameters: false },
 ];
 
 impl Strategy {
@@ -117,9 +123,8 @@ impl Strategy {
         let typed_parts = Typed { entry, settings, parameters };
         typed_parts.check()?;
         let losses: Vec<Loss> = losses.iter().map(|loss| find(loss)).collect::<Result<_>>()?;
-        let least = if entry.names_parameters { 1 } else { 2 };
-        if losses.len() < least {
-            return Err(Fault::new(format!("`{}` needs {least} loss(es)", entry.name))
+        if losses.len() < entry.least {
+            return Err(Fault::new(format!("`{}` needs {} loss(es)", entry.name, entry.least))
                 .field("loss")
                 .expected(format!("as in `{}`", entry.example))
                 .found(format!("`{typed}`")));
@@ -150,9 +155,17 @@ impl Strategy {
         Self { name: formula.to_string(), text: formula.to_string(), kind: Kind::Fixed(formula) }
     }
 
-    /// The loss without its movement: the sum of the terms, or the loss where its parameters start.
-    pub fn formula(&self) -> Formula {
-        match &self.kind {
+    /// A learned loss, called `name`.
+    pub fn learned(name: &str, loss: Learned) -> Self {
+        let text = format!("learned(net={})", loss.text());
+        Self { name: name.to_string(), text, kind: Kind::Learned(loss) }
+    }
+
+    /// The loss without its movement: the sum of the terms, or the loss where its parameters start; `None` if it is no
+    /// formula.
+    pub fn formula(&self) -> Option<Formula> {
+        let formula = match &self.kind {
+            Kind::Learned(_) => return None,
             Kind::Fixed(formula) | Kind::Greedy { loss: formula, .. } => formula.clone(),
             Kind::Weighted { terms, .. } => {
                 let plus = WordId::of("+").expect("the language has a sum");
@@ -160,7 +173,8 @@ impl Strategy {
                 let last = rest.next().expect("a strategy has terms");
                 rest.fold(last, |sum, term| Formula::node(plus, &[term, sum]))
             }
-        }
+        };
+        Some(formula)
     }
 }
 
@@ -212,6 +226,17 @@ impl Typed<'_> {
                 .found(format!("`{value}`"))
         })
     }
+}
+
+fn learned(typed: &Typed<'_>, _: &[Loss]) -> Result<Kind> {
+    let net = typed.get("net").ok_or_else(|| {
+        Fault::new("`learned` names no learned loss")
+            .field("loss")
+            .expected("as in `learned(RUN)`")
+            .found("nothing inside")
+            .hint("give the directory of a run of `lossgen learn`")
+    })?;
+    Learned::read(net).map(Kind::Learned)
 }
 
 fn terms(losses: &[Loss]) -> Vec<Formula> {
@@ -327,12 +352,13 @@ mod tests {
         let strategy = parse("rebalance(dice(batch=true), (+ ce boundary), start=0.1)").unwrap().unwrap();
         let Kind::Weighted { terms, weighting: Weighting::Rebalance(rule) } = &strategy.kind else { panic!() };
         assert!(terms[0].to_string().contains("sum_batch") && rule.start == 0.1 && rule.end == 0.99);
-        assert_eq!(strategy.formula().to_string(), format!("(+ {} {})", terms[0], terms[1]));
+        assert_eq!(strategy.formula().unwrap().to_string(), format!("(+ {} {})", terms[0], terms[1]));
     }
 
     #[test]
     fn every_strategy_has_an_example_that_is_read() {
-        for entry in &ENTRIES {
+        // A learned loss has no losses inside: its place is a run, which the command line reads.
+        for entry in ENTRIES.iter().filter(|entry| entry.least > 0) {
             let strategy = parse(entry.example).unwrap().unwrap();
             assert_eq!(Strategy::read(entry.example, &strategy.text).unwrap(), strategy, "{}", strategy.text);
         }

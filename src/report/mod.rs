@@ -8,5 +8,7 @@ pub mod behaviour;
 pub mod catalog;
 pub mod chart;
 pub mod heat;
+pub mod learned;
 pub mod legend;
 pub mod svg;
+pub mod trajectory;

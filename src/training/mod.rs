@@ -7,6 +7,7 @@
 pub mod crossval;
 mod greedy;
 pub mod infer;
+pub mod learn;
 mod moment;
 pub mod objective;
 pub mod proxy;

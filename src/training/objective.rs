@@ -5,10 +5,12 @@
 
 use crate::formula::Formula;
 use crate::formula::eval::Inputs;
+use crate::formula::fingerprint::probes;
 use crate::formula::plan::Plan;
 use crate::formula::simd::Program;
-use crate::gates::gradient_factor;
+use crate::gates::{gradient_factor, gradient_factor_of};
 use crate::losses::greedy::Greedy;
+use crate::losses::learned::Learned;
 use crate::losses::strategy::{Judgement, Kind, Strategy};
 use crate::losses::weighting::Weighting;
 
@@ -25,6 +27,8 @@ enum Movement {
     Still,
     Weights(Weighting),
     Parameters(Adaptation),
+    /// No term is a formula.
+    Learned(Learned),
 }
 
 /// Parameters that move by trials.
@@ -42,7 +46,7 @@ pub(super) struct Reading {
 
 impl Objective {
     pub(super) fn new(strategy: &Strategy) -> Self {
-        let factor = gradient_factor(&Plan::new(&strategy.formula()));
+        let factor = strategy.formula().map(|formula| gradient_factor(&Plan::new(&formula)));
         let (terms, movement) = match &strategy.kind {
             Kind::Fixed(formula) => (vec![program(formula)], Movement::Still),
             Kind::Weighted { terms, weighting } => {
@@ -52,7 +56,12 @@ impl Objective {
                 let adaptation = Adaptation { loss: loss.clone(), greedy: greedy.clone(), score: *score };
                 (vec![program(loss)], Movement::Parameters(adaptation))
             }
+            Kind::Learned(loss) => (Vec::new(), Movement::Learned(loss.clone())),
         };
+        let factor = factor.unwrap_or_else(|| match &movement {
+            Movement::Learned(loss) => gradient_factor_of(&loss.slopes(&probes())),
+            _ => 1.0,
+        });
         Self { terms, factor, movement }
     }
 
@@ -69,6 +78,9 @@ impl Objective {
                     *slope = sum as f32;
                 }
                 Reading { loss: weights.iter().zip(&losses).map(|(weight, loss)| weight * loss).sum(), moving: weights }
+            }
+            Movement::Learned(loss) => {
+                Reading { loss: loss.table(inputs.progress).gradient(inputs, slopes), moving: Vec::new() }
             }
             Movement::Still => Reading { loss: self.terms[0].gradient(inputs, slopes), moving: Vec::new() },
             Movement::Parameters(adaptation) => Reading {
@@ -124,7 +136,7 @@ fn program(formula: &Formula) -> Program {
 /// What moves, in words: heads of the columns of a trajectory.
 pub fn names(strategy: &Strategy) -> Vec<String> {
     match &strategy.kind {
-        Kind::Fixed(_) => Vec::new(),
+        Kind::Fixed(_) | Kind::Learned(_) => Vec::new(),
         Kind::Weighted { terms, .. } => (1..=terms.len()).map(|term| format!("weight_{term}")).collect(),
         Kind::Greedy { greedy, .. } => greedy.parameters.iter().map(|parameter| parameter.name.clone()).collect(),
     }

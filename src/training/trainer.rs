@@ -77,7 +77,7 @@ pub enum Phase {
 
 /// Adam's guard against division by zero, as in PyTorch. Burn's default of 1e-5 is of the order of real gradients of a
 /// normalised network and would make the learning rate depend on the scale of the loss.
-const EPSILON: f32 = 1e-8;
+pub(super) const EPSILON: f32 = 1e-8;
 
 /// Largest norm of the gradient over all parameters together, nnU-Net's. With the factor below it bounds outliers only.
 pub(super) const CLIP: f64 = 12.0;
