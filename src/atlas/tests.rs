@@ -52,7 +52,6 @@ fn the_reference_grammar_up_to_eight_words() {
 }
 
 #[test]
-#[ignore = "takes seconds: cargo test --release ten_words -- --ignored"]
 fn the_reference_grammar_up_to_ten_words() {
     let counts = counts(&explore(&reference(), 10, 1));
     assert_eq!(counts[8..], [[9, 37_607, 27_082, 8794], [10, 309_600, 173_917, 35_909]]);

@@ -6,8 +6,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::config::Config;
-use super::manifest::Command;
-use super::manifest::{Manifest, check_digest, check_kernels};
+use super::manifest::{Command, Manifest, check_digest, check_kernels};
 use super::term::Term;
 use super::{Common, STOP, reference};
 use crate::data::Dataset;
@@ -34,7 +33,10 @@ pub(super) struct Arguments {
     /// Individuals per generation
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     population: Option<usize>,
-    /// Grammar: polarity, or a RON file
+    /// Losses of the catalog in the first population, in the order of `lossgen loss list`
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    founders: Option<usize>,
+    /// Grammar: the name of a built-in one, or a RON file
     #[arg(long, value_name = "G", conflicts_with = "resume")]
     grammar: Option<String>,
     /// Gates that candidates must pass before they are trained: all, none, or some of structure, envelope, profile,
@@ -130,6 +132,7 @@ fn configure(arguments: &Arguments, old: Option<&Manifest>, common: &Common) -> 
     let search = &mut config.search;
     search.generations = arguments.generations.unwrap_or(search.generations);
     search.population = arguments.population.unwrap_or(search.population);
+    search.founders = arguments.founders.unwrap_or(search.founders);
     if let Some(grammar) = &arguments.grammar {
         search.grammar.clone_from(grammar);
     }

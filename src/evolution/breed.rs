@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::RngExt;
 
-use super::config::SearchConfig;
+use super::config::{Sampling, SearchConfig};
 use super::event::Event;
 use super::individual::Origin;
 use super::novelty::{Novelty, Tally};
@@ -16,7 +16,7 @@ use super::{crossover, mutate, select};
 use crate::fault::{Fault, Kind, Result};
 use crate::formula::Formula;
 use crate::gates::{Archive, Gates, Rejection, Traits};
-use crate::grammar::Grammar;
+use crate::grammar::{Census, Grammar};
 use crate::losses::catalog::CATALOG;
 use crate::rng::{Purpose, stream};
 
@@ -141,9 +141,15 @@ impl Breeder<'_> {
     /// A loss drawn from the grammar that is new; `None` if none was found.
     fn random(&self, generation: usize, slot: usize, novelty: &mut Novelty<'_>) -> Option<Unborn> {
         let mut rng = stream(self.seed, Purpose::Birth, generation as u64, slot as u64);
+        let largest = self.config.random_size.max(2);
+        let census = (self.config.sampling == Sampling::Sizes).then(|| Census::new(self.grammar, largest));
         (0..50 * self.config.attempts).find_map(|_| {
-            let budget = rng.random_range(2..=self.config.random_size.max(2));
-            let (formula, traits) = novelty.admit(&self.grammar.sample_loss(budget, &mut rng)).ok()?;
+            let words = rng.random_range(2..=largest);
+            let drawn = match &census {
+                Some(census) => census.draw(words, &mut rng)?,
+                None => self.grammar.sample_loss(words, &mut rng),
+            };
+            let (formula, traits) = novelty.admit(&drawn).ok()?;
             Some(Unborn { parents: Vec::new(), origin: Origin::Random, formula, traits })
         })
     }

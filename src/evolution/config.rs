@@ -32,6 +32,8 @@ pub struct SearchConfig {
     pub toll_per_word: f64,
     /// Largest random formula of the first population and among immigrants, in words.
     pub random_size: usize,
+    /// How random formulas are drawn.
+    pub sampling: Sampling,
     /// Attempts at a child that is new before a random one is drawn instead.
     pub attempts: usize,
     /// Which gates candidates have to pass before they are trained: `all`, `none`, or `only([...])` of `structure`,
@@ -39,6 +41,15 @@ pub struct SearchConfig {
     pub gates: Open,
     /// `polarity`, or the path of a grammar file.
     pub grammar: String,
+}
+
+/// How random formulas are drawn, of at most so many words as `random_size` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sampling {
+    /// Rule by rule, each as often as its weight says, within a budget of words that is drawn evenly: most are small.
+    Rules,
+    /// Every size as often as any other, and every formula of a size: grammars can be compared.
+    Sizes,
 }
 
 impl Default for SearchConfig {
@@ -54,6 +65,7 @@ impl Default for SearchConfig {
             immigrants: 0.1,
             toll_per_word: 0.0002,
             random_size: 16,
+            sampling: Sampling::Rules,
             attempts: 20,
             gates: Open::All,
             grammar: "polarity".to_string(),

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use breed::Breeder;
 use breed::Brood;
-pub use config::SearchConfig;
+pub use config::{Sampling, SearchConfig};
 pub use event::{Event, StopReason};
 pub use fitness::{Evaluator, Outcome, Score, Trial};
 pub use individual::{Individual, Origin};

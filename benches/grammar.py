@@ -1,0 +1,94 @@
+"""What random losses of a grammar are worth to a network: runs of `configs/grammar.ron`, in one table.
+
+    python benches/grammar.py --lossgen target/release/lossgen catalog=RUN untyped=RUN gated=RUN polarity=RUN
+
+Every run is a directory of `lossgen evolve configs/grammar.ron --generations 0`. The one called `catalog` has the losses of
+the catalog for individuals, among them Dice + CE and cross-entropy, by which the others are measured; the others have random
+ones. Every loss was trained twice: from a start that Dice + CE made, and from nothing.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+
+
+def ask(program, *line):
+    """The object that a command prints."""
+    return json.loads(subprocess.run([program, *line, "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def rows(program, run):
+    """The individuals of a run, with what the last gate says of each, whether or not its run asked."""
+    for row in ask(program, "inspect", run, "--all")["individuals"]:
+        shown = ask(program, "loss", "show", row["loss"])
+        shares = list(shown["descent"].values())
+        row["descent"] = None if None in shares else min(shares)
+        row["rejection"] = shown["rejection"] or ("reversed" if shown["reversed"] else None)
+        if row["rejection"] is None and (row["descent"] is None or row["descent"] < 0.9):
+            row["rejection"] = "stuck"
+        yield row
+
+
+def tau(pairs):
+    """Kendall's tau-b of pairs; NaN if one side is constant (Kendall 1945)."""
+    agreement = first = second = 0
+    for i, (a, b) in enumerate(pairs):
+        for c, d in pairs[:i]:
+            x, y = (a > c) - (a < c), (b > d) - (b < d)
+            agreement, first, second = agreement + x * y, first + abs(x), second + abs(y)
+    return agreement / math.sqrt(first * second) if first * second else math.nan
+
+
+def quantiles(values):
+    """Smallest, quartiles and largest."""
+    ordered = sorted(values)
+    at = lambda share: ordered[round(share * (len(ordered) - 1))]
+    return [at(share) for share in (0, 0.25, 0.5, 0.75, 1)]
+
+
+def share(part, whole):
+    """A share with its 95 % interval (Wilson 1927)."""
+    n, p, z = len(whole), len(part) / len(whole), 1.96
+    middle, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
+    return f"{len(part)} of {n}: {100 * p:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lossgen", default="lossgen", help="the program")
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help="one of them is called `catalog`")
+    arguments = parser.parse_args()
+    runs = dict(text.split("=", 1) for text in arguments.runs)
+    found = {name: list(rows(arguments.lossgen, run)) for name, run in runs.items()}
+    known = {row["origin"]: row for row in found["catalog"]}
+    controls = [known["dice_ce"], known["ce"]]
+    of = lambda row, key: row[key] if row[key] is not None else -1.0
+    for key, title in (("scratch_dice", "from nothing"), ("dice", "from the shared start")):
+        print(f"\n{title}: Dice + CE {controls[0][key]:.4f}, cross-entropy {controls[1][key]:.4f}")
+        for name, losses in found.items():
+            dice = [max(of(row, key), 0.0) for row in losses]
+            print(f"  {name:<10} Dice, least, quartiles, most: " + " ".join(f"{value:.3f}" for value in quantiles(dice)))
+            for control, label in zip(controls, ("Dice + CE", "cross-entropy")):
+                good = [row for row in losses if of(row, key) >= 0.5 * control[key]]
+                near = [row for row in losses if of(row, key) >= 0.95 * control[key]]
+                above = [row for row in losses if of(row, key) > control[key]]
+                print(f"             at least 0.5 of {label} {share(good, losses)}")
+                print(f"             at least 0.95 of it {share(near, losses)}; above it {len(above)}")
+    print("\nKendall's tau between the share of Dice + CE that free predictions reach (the least over starts) and Dice")
+    everybody = [row for losses in found.values() for row in losses]
+    for name, losses in [*found.items(), ("all", everybody)]:
+        for key, title in (("scratch_dice", "from nothing"), ("dice", "from the shared start")):
+            pairs = [(of(row, "descent"), of(row, key)) for row in losses]
+            print(f"  {name:<10} {title:<22} {tau(pairs):+.2f}  (n = {len(pairs)})")
+    print("\nwhat the gates say of those that were trained, and the median Dice from nothing of each verdict")
+    for name, losses in found.items():
+        for reason in sorted({row["rejection"] or "" for row in losses}):
+            dice = [max(of(row, "scratch_dice"), 0.0) for row in losses if (row["rejection"] or "") == reason]
+            print(f"  {name:<10} {reason or 'passes':<24} {len(dice):>3}  {statistics.median(dice):.3f}")
+
+
+if __name__ == "__main__":
+    main()
