@@ -1,10 +1,10 @@
 """What random losses of a grammar are worth to a network: runs of `configs/grammar.ron`, in one table.
 
-    python benches/grammar.py --lossgen target/release/lossgen catalog=RUN untyped=RUN gated=RUN polarity=RUN
+    python benches/grammar.py --lossgen target/release/lossgen untyped=RUN gated=RUN polarity=RUN distance=RUN
 
-Every run is a directory of `lossgen evolve configs/grammar.ron --generations 0`. The one called `catalog` has the losses of
-the catalog for individuals, among them Dice + CE and cross-entropy, by which the others are measured; the others have random
-ones. Every loss was trained twice: from a start that Dice + CE made, and from nothing.
+Every run is a directory of `lossgen evolve configs/grammar.ron`, its individuals random losses of a grammar. Founders, in
+whichever run they are, become a group of their own, the catalog: Dice + CE and cross-entropy have to be among them, because
+everything else is measured by them. Every loss was trained twice: from a start that Dice + CE made, and from nothing.
 """
 
 import argparse
@@ -59,10 +59,13 @@ def share(part, whole):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lossgen", default="lossgen", help="the program")
-    parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help="one of them is called `catalog`")
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help="one of them with the catalog for founders")
     arguments = parser.parse_args()
-    runs = dict(text.split("=", 1) for text in arguments.runs)
-    found = {name: list(rows(arguments.lossgen, run)) for name, run in runs.items()}
+    everybody = {}
+    for name, run in (text.split("=", 1) for text in arguments.runs):
+        for row in rows(arguments.lossgen, run):
+            everybody.setdefault(name if row["origin"] == "random" else "catalog", []).append(row)
+    found = {name: everybody[name] for name in sorted(everybody, key=lambda name: name == "catalog")}
     known = {row["origin"]: row for row in found["catalog"]}
     controls = [known["dice_ce"], known["ce"]]
     of = lambda row, key: row[key] if row[key] is not None else -1.0
@@ -78,8 +81,7 @@ def main():
                 print(f"             at least 0.5 of {label} {share(good, losses)}")
                 print(f"             at least 0.95 of it {share(near, losses)}; above it {len(above)}")
     print("\nKendall's tau between the share of Dice + CE that free predictions reach (the least over starts) and Dice")
-    everybody = [row for losses in found.values() for row in losses]
-    for name, losses in [*found.items(), ("all", everybody)]:
+    for name, losses in [*found.items(), ("all", [row for losses in found.values() for row in losses])]:
         for key, title in (("scratch_dice", "from nothing"), ("dice", "from the shared start")):
             pairs = [(of(row, "descent"), of(row, key)) for row in losses]
             print(f"  {name:<10} {title:<22} {tau(pairs):+.2f}  (n = {len(pairs)})")

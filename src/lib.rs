@@ -3,13 +3,15 @@
 //! # Reading order
 //!
 //! [`formula`] is the language, [`grammar`] what a search may say in it, [`losses`] what people found, [`gates`] what is
-//! known of a loss before any training, [`atlas`] the map of what small losses do; [`evolution`] searches, [`data`] and
+//! known of a loss before any training, [`atlas`] the map of what small losses do, [`export`] takes losses to other programs;
+//! [`evolution`] searches, [`data`] and
 //! [`nn`] make networks learn, [`training`] joins them, [`metrics`] and [`stats`] judge.
 
 pub mod atlas;
 pub mod cli;
 pub mod data;
 pub mod evolution;
+pub mod export;
 pub mod fault;
 pub mod formula;
 pub mod gates;

@@ -5,6 +5,7 @@
 mod agree;
 mod cli;
 mod documents;
+mod export;
 mod gradient;
 mod laws;
 mod precision;

@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("losses",    &["fault", "formula", "volume"]),
     ("gates",     &["fault", "formula", "losses", "volume"]),
     ("report",    &["formula", "losses"]),
+    ("export",    &["formula", "rng"]),
     ("atlas",     &["fault", "formula", "gates", "grammar", "losses", "notation", "rng"]),
     ("evolution", &["atlas", "fault", "formula", "gates", "grammar", "losses", "notation", "rng", "run"]),
     ("volume",    &["fault"]),
@@ -23,7 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("metrics",   &["fault", "stats", "volume"]),
     ("nn",        &["fault", "formula", "rng"]),
     ("training",  &["data", "evolution", "fault", "formula", "gates", "losses", "metrics", "nn", "rng", "run", "volume"]),
-    ("cli",       &["atlas", "data", "evolution", "fault", "formula", "gates", "grammar", "losses", "metrics", "nn", "notation", "report", "rng", "run", "stats", "training", "volume"]),
+    ("cli",       &["atlas", "data", "evolution", "export", "fault", "formula", "gates", "grammar", "losses", "metrics", "nn", "notation", "report", "rng", "run", "stats", "training", "volume"]),
 ];
 
 /// Tests of a module may use seeds and the catalog.

@@ -6,6 +6,7 @@ mod config;
 mod data;
 mod evaluate;
 mod evolve;
+mod export;
 mod grammar;
 mod inspect;
 mod learn;
@@ -83,6 +84,8 @@ enum Command {
     /// The losses that people found, and any formula
     #[command(subcommand)]
     Loss(loss::Command),
+    /// Take a loss home: PyTorch, MONAI, nnU-Net, Burn, LaTeX or text
+    Export(export::Arguments),
     /// What a grammar can say, and whether a formula belongs to it
     #[command(subcommand)]
     Grammar(grammar::Command),
@@ -144,6 +147,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Learn(arguments) => learn::run(arguments, common, term),
         Command::Train(arguments) => train::run(arguments, common, term),
         Command::Evaluate(arguments) => evaluate::run(arguments, common, term),
+        Command::Export(arguments) => export::run(arguments, common, term),
         Command::Loss(command) => loss::run(command, common, term),
         Command::Grammar(command) => grammar::run(command, common, term),
         Command::Atlas(arguments) => atlas::run(arguments, common, term),

@@ -1,0 +1,110 @@
+//! `lossgen export`: a loss to take home.
+
+use clap::{Args, ValueEnum};
+
+use super::term::Term;
+use super::{Common, reference};
+use crate::export::{Export, Row, TARGETS, Target, is_name};
+use crate::fault::{Fault, Result, did_you_mean};
+use crate::formula::eval::Activation;
+use crate::losses::catalog;
+use crate::losses::form::{Classes, Form};
+use crate::run::replace;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A name, a name with parameters, a formula, RUN/best, or RUN#ID
+    loss: String,
+    /// pytorch, monai, nnunet, burn, latex or text
+    #[arg(long, value_name = "FORMAT")]
+    to: String,
+    /// Name of the class or function, in small letters [default: that of the loss, or `discovered_loss`]
+    #[arg(long)]
+    name: Option<String>,
+    /// How logits become probabilities [default: softmax for nnunet, sigmoid for the others]
+    #[arg(long, value_enum)]
+    activation: Option<ActivationOption>,
+    /// Classes of the batch on which the file tests itself; with a softmax the background is one [default: 3, or 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    classes: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ActivationOption {
+    /// Every channel on its own, without a background
+    Sigmoid,
+    /// The channels of a voxel sum to 1, the first is the background
+    Softmax,
+}
+
+pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
+    let target = target(&arguments.to)?;
+    let softmax = match arguments.activation {
+        None => target.target == Target::Nnunet,
+        Some(option) => option == ActivationOption::Softmax,
+    };
+    let classes = arguments.classes.map_or(if softmax { 3 } else { 1 }, |classes| classes as usize);
+    if softmax && classes < 2 {
+        return Err(Fault::new("a softmax needs at least two classes")
+            .field("--classes")
+            .expected("2 or more, the background among them")
+            .found(classes));
+    }
+    let form =
+        Form { classes: if softmax { Classes::Softmax(classes) } else { Classes::Foreground }, ..Form::default() };
+    let found = reference::find_in(&arguments.loss, form)?;
+    let export = Export {
+        title: &found.loss.name,
+        name: &name(arguments)?,
+        formula: &found.loss.formula,
+        activation: if softmax { Activation::Softmax } else { Activation::Sigmoid },
+        classes,
+    };
+    let text = export.write(target);
+    match &common.out {
+        None if common.json => {
+            let file = format!("{}.{}", export.name, target.extension);
+            term.result(&serde_json::json!({"file": file, "text": text}).to_string());
+        }
+        None => term.result(text.trim_end()),
+        Some(path) if path.exists() => {
+            return Err(Fault::new("there is something already")
+                .file(path)
+                .expected("the path of a file that is not there")
+                .found(if path.is_dir() { "a folder" } else { "a file" })
+                .hint("choose another place with `--out`: nothing is overwritten"));
+        }
+        Some(path) => {
+            replace(path, text.as_bytes())?;
+            term.say(&format!("written: {}", path.display()));
+        }
+    }
+    Ok(())
+}
+
+fn target(typed: &str) -> Result<&'static Row> {
+    let names = || TARGETS.iter().map(|row| row.name);
+    TARGETS.iter().find(|row| row.name == typed).ok_or_else(|| {
+        let all = names().collect::<Vec<_>>().join(", ");
+        let fault = Fault::new("unknown format").field("--to").expected(all.clone()).found(format!("`{typed}`"));
+        match did_you_mean(typed, names()) {
+            Some(close) => fault.hint(format!("did you mean `{close}`?")),
+            None => fault.hint(format!("a loss can be taken to {all}")),
+        }
+    })
+}
+
+fn name(arguments: &Arguments) -> Result<String> {
+    let Some(name) = &arguments.name else {
+        let known = catalog::find(arguments.loss.split('(').next().unwrap_or_default().trim());
+        return Ok(known.map_or("discovered_loss", |entry| entry.name).to_string());
+    };
+    if is_name(name) {
+        return Ok(name.clone());
+    }
+    Err(Fault::new("not a name for a class and a function")
+        .field("--name")
+        .expected("small letters, digits and `_`, a letter first")
+        .found(format!("`{name}`"))
+        .hint("for example `lumbar_loss`, which becomes the class `LumbarLoss`"))
+}
