@@ -69,9 +69,11 @@ def main():
     known = {row["origin"]: row for row in found["catalog"]}
     controls = [known["dice_ce"], known["ce"]]
     of = lambda row, key: row[key] if row[key] is not None else -1.0
+    # Elites, which are trained from nothing too, are fewer than the population: the last one was not. Who diverged has neither.
+    tried = lambda losses, key: [row for row in losses if key == "dice" or row[key] is not None or row["dice"] is None]
     for key, title in (("scratch_dice", "from nothing"), ("dice", "from the shared start")):
         print(f"\n{title}: Dice + CE {controls[0][key]:.4f}, cross-entropy {controls[1][key]:.4f}")
-        for name, losses in found.items():
+        for name, losses in ((name, tried(losses, key)) for name, losses in found.items()):
             dice = [max(of(row, key), 0.0) for row in losses]
             print(f"  {name:<10} Dice, least, quartiles, most: " + " ".join(f"{value:.3f}" for value in quantiles(dice)))
             for control, label in zip(controls, ("Dice + CE", "cross-entropy")):
@@ -83,12 +85,13 @@ def main():
     print("\nKendall's tau between the share of Dice + CE that free predictions reach (the least over starts) and Dice")
     for name, losses in [*found.items(), ("all", [row for losses in found.values() for row in losses])]:
         for key, title in (("scratch_dice", "from nothing"), ("dice", "from the shared start")):
-            pairs = [(of(row, "descent"), of(row, key)) for row in losses]
+            pairs = [(of(row, "descent"), of(row, key)) for row in tried(losses, key)]
             print(f"  {name:<10} {title:<22} {tau(pairs):+.2f}  (n = {len(pairs)})")
     print("\nwhat the gates say of those that were trained, and the median Dice from nothing of each verdict")
     for name, losses in found.items():
         for reason in sorted({row["rejection"] or "" for row in losses}):
-            dice = [max(of(row, "scratch_dice"), 0.0) for row in losses if (row["rejection"] or "") == reason]
+            those = [row for row in tried(losses, "scratch_dice") if (row["rejection"] or "") == reason]
+            dice = [max(of(row, "scratch_dice"), 0.0) for row in those]
             print(f"  {name:<10} {reason or 'passes':<24} {len(dice):>3}  {statistics.median(dice):.3f}")
 
 
