@@ -52,13 +52,14 @@ def share(part, whole):
     """A share with its 95 % interval (Wilson 1927)."""
     n, p, z = len(whole), len(part) / len(whole), 1.96
     middle, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
+    low, high = max(middle - spread, 0.0) / (1 + z * z / n), (middle + spread) / (1 + z * z / n)
     return f"{len(part)} of {n}: {100 * p:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lossgen", default="lossgen", help="the program")
+    parser.add_argument("--list", action="store_true", help="print every loss, too")
     parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help="one of them with the catalog for founders")
     arguments = parser.parse_args()
     everybody = {}
@@ -87,12 +88,23 @@ def main():
         for key, title in (("scratch_dice", "from nothing"), ("dice", "from the shared start")):
             pairs = [(of(row, "descent"), of(row, key)) for row in tried(losses, key)]
             print(f"  {name:<10} {title:<22} {tau(pairs):+.2f}  (n = {len(pairs)})")
+    print("\nKendall's tau between Dice from nothing and Dice from the shared start")
+    for name, losses in found.items():
+        both = tried(losses, "scratch_dice")
+        pairs = [(of(row, "scratch_dice"), of(row, "dice")) for row in both]
+        print(f"  {name:<10} {tau(pairs):+.2f}  (n = {len(pairs)})")
     print("\nwhat the gates say of those that were trained, and the median Dice from nothing of each verdict")
     for name, losses in found.items():
         for reason in sorted({row["rejection"] or "" for row in losses}):
             those = [row for row in tried(losses, "scratch_dice") if (row["rejection"] or "") == reason]
             dice = [max(of(row, "scratch_dice"), 0.0) for row in those]
             print(f"  {name:<10} {reason or 'passes':<24} {len(dice):>3}  {statistics.median(dice):.3f}")
+    if arguments.list:
+        print("\nDice from nothing, from the shared start, share of Dice + CE in free predictions, words")
+        for name, losses in found.items():
+            for row in sorted(tried(losses, "scratch_dice"), key=lambda row: of(row, "scratch_dice")):
+                values = [f"{of(row, key):6.3f}" for key in ("scratch_dice", "dice", "descent")]
+                print(f"  {name:<10} {' '.join(values)} {row['size']:>3}  {row['loss']}")
 
 
 if __name__ == "__main__":
