@@ -36,6 +36,7 @@ pub(super) struct Adaptation {
     loss: Formula,
     pub(super) greedy: Greedy,
     pub(super) score: Judgement,
+    pub(super) held_out: bool,
 }
 
 /// The loss of one step, and where what moves stands: weights or parameters, in the order of [`names`].
@@ -52,9 +53,10 @@ impl Objective {
             Kind::Weighted { terms, weighting } => {
                 (terms.iter().map(program).collect(), Movement::Weights(weighting.clone()))
             }
-            Kind::Greedy { loss, greedy, score } => {
-                let adaptation = Adaptation { loss: loss.clone(), greedy: greedy.clone(), score: *score };
-                (vec![program(loss)], Movement::Parameters(adaptation))
+            Kind::Greedy { loss, greedy, score, held_out } => {
+                let (loss, greedy) = (loss.clone(), greedy.clone());
+                let adaptation = Adaptation { loss: loss.clone(), greedy, score: *score, held_out: *held_out };
+                (vec![program(&loss)], Movement::Parameters(adaptation))
             }
             Kind::Learned(loss) => (Vec::new(), Movement::Learned(loss.clone())),
         };

@@ -9,7 +9,7 @@ use burn::optim::AdamConfig;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Recipe;
-use super::moment::Moment;
+use super::moment::{Moment, Moved};
 use super::objective::Objective;
 use crate::data::Case;
 use crate::losses::strategy::Strategy;
@@ -55,6 +55,17 @@ pub struct Step {
     /// Where the weights or parameters of the loss stood; empty where nothing moves. What they are,
     /// [`names`](super::objective::names) tells.
     pub moving: Vec<f64>,
+    /// Passes of the network that trials of the loss's parameters took, beside those of the step itself.
+    pub trials: Passes,
+}
+
+/// Passes of a batch through a network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// From images to logits.
+    pub forward: usize,
+    /// From slopes of the logits to gradients of all parameters.
+    pub backward: usize,
 }
 
 /// Who is told every finished step and says whether to go on.
@@ -104,7 +115,7 @@ pub fn train_in_phases(mut network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(
         let image = Tensor::<5>::from_data(TensorData::new(image, batch.shape), &device);
         let logits = network.forward_at(recipe.precision, image.clone());
         let moment = Moment { job, step, network: &network, optimizer: &optimizer, batch: &batch, image, logits };
-        let Some((reading, mut gradients)) = moment.propagate(&mut objective, mark) else {
+        let Some(Moved { reading, trials, mut gradients }) = moment.propagate(&mut objective, mark) else {
             return Outcome::Diverged { step };
         };
         mark(Phase::Backward);
@@ -113,7 +124,7 @@ pub fn train_in_phases(mut network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(
         }
         network = optimizer.step(recipe.rate(step), network, gradients);
         mark(Phase::Optimizer);
-        if !watch(&Step { number: step, loss: reading.loss, moving: reading.moving }) {
+        if !watch(&Step { number: step, loss: reading.loss, moving: reading.moving, trials }) {
             return Outcome::Stopped;
         }
     }
