@@ -208,7 +208,8 @@ pub(super) fn load(place: &Path) -> Result<Learned> {
 
 fn describe(loss: &Learned, config: &Config, lessons: &[Lesson]) -> Result<Document> {
     let learn = &config.learn;
-    let last = &lessons[lessons.len() - lessons.len().div_ceil(10)..];
+    let last = lessons[lessons.len() - lessons.len().div_ceil(10)..].iter().map(|lesson| lesson.cosine);
+    let last: Vec<f64> = last.filter(|cosine| cosine.is_finite()).collect();
     let direction = normalised(&loss.slopes(&probes()));
     let direction = direction.ok_or_else(|| Fault::failed("the learned loss has no gradient; learn longer"))?;
     let screen = Screen::default();
@@ -233,7 +234,7 @@ fn describe(loss: &Learned, config: &Config, lessons: &[Lesson]) -> Result<Docum
         hidden: learn.hidden,
         lessons: learn.lessons,
         seed: config.seed,
-        cosine: last.iter().map(|lesson| lesson.cosine).sum::<f64>() / last.len() as f64,
+        cosine: last.iter().sum::<f64>() / last.len().max(1) as f64,
         known,
         formulas,
     })

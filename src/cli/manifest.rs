@@ -49,7 +49,7 @@ pub(super) struct Manifest {
 }
 
 impl Command {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Evolve => "evolve",
             Self::Learn => "learn",
@@ -83,7 +83,7 @@ impl Manifest {
     /// # Errors
     /// If there is none or it cannot be read.
     pub(super) fn load(run: &Path) -> Result<Self> {
-        load::<Self, StudyManifest>(run, "evolve", "train")
+        load(run, "evolve", |_: &StudyManifest| "train")
     }
 
     /// The manifest of a run that `command` made and can continue.
@@ -91,7 +91,7 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::load`], or if another command made it.
     pub(super) fn of(run: &Path, command: Command) -> Result<Self> {
-        let manifest = Self::load(run)?;
+        let manifest: Self = load(run, command.name(), |_: &StudyManifest| "train")?;
         if manifest.command == command {
             return Ok(manifest);
         }
@@ -102,11 +102,11 @@ impl Manifest {
 /// The manifest of a run of the command `ours`.
 ///
 /// # Errors
-/// If there is none, it cannot be read, or the run is one of the command `others`.
+/// If there is none, it cannot be read, or the run is one of the command that `others` tells.
 pub(super) fn load<Ours: DeserializeOwned, Others: DeserializeOwned>(
     run: &Path,
     ours: &str,
-    others: &str,
+    others: impl Fn(&Others) -> &'static str,
 ) -> Result<Ours> {
     let path = run.join("manifest.ron");
     let wanted = format!("a run of `lossgen {ours}`");
@@ -119,7 +119,7 @@ pub(super) fn load<Ours: DeserializeOwned, Others: DeserializeOwned>(
     }
     notation::load(&path).map_err(|fault| match notation::load::<Others>(&path) {
         Err(_) => fault,
-        Ok(_) => another(run, ours, others),
+        Ok(manifest) => another(run, ours, others(&manifest)),
     })
 }
 

@@ -125,7 +125,7 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
     let composed = compose(&config.form(dataset.classes.len()))?;
     let losses: Vec<Strategy> = composed.into_iter().map(|composed| composed.strategy).collect();
     let is_softmax = config.network.activation == Activation::Softmax;
-    if is_softmax && losses.iter().any(|loss| matches!(loss.kind, Kind::Learned(_))) {
+    if is_softmax && losses.iter().any(|loss| matches!(loss.kind, Kind::Learned { .. })) {
         return Err(only_sigmoid());
     }
     let cases = unseen(&dataset, manifest.as_ref())?;

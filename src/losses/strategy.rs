@@ -46,8 +46,13 @@ pub enum Kind {
         /// Whether it is judged on another batch than that of the step.
         held_out: bool,
     },
-    /// Nothing but the training progress, to which a learned loss may listen.
-    Learned(Learned),
+    /// Nothing but the training progress, to which a learned loss may listen; or its weights.
+    Learned {
+        /// The loss where it starts.
+        loss: Learned,
+        /// The task for which it goes on learning with every step.
+        online: Option<Formula>,
+    },
 }
 
 /// What a trial step is judged by; none of them depends on the parameters that move.
@@ -94,7 +99,7 @@ const ENTRIES: [Entry; 5] = [
     Entry { name: "softadapt", example: "softadapt(dice, ce)",         settings: &["variant", "beta", "every", "priors"],   read: softadapt, least: 2, names_parameters: false },
     Entry { name: "cov",       example: "cov(dice, hausdorff)",        settings: &["form", "decay"],                        read: cov,       least: 2, names_parameters: false },
     Entry { name: "greedy",    example: "greedy(tversky)",             settings: &["delta", "every", "score", "held_out"],  read: greedy,    least: 1, names_parameters: true },
-    Entry { name: "learned",   example: "learned(RUN)",                settings: &["net"],                                  read: learned,   least: 0, names_parameters: false },
+    Entry { name: "learned",   example: "learned(RUN)",                settings: &["net", "online"],                        read: learned,   least: 0, names_parameters: false },
 ];
 
 impl Strategy {
@@ -117,7 +122,7 @@ impl Strategy {
         let settings: Vec<(&str, &str)> = settings.into_iter().filter_map(setting).collect();
         let losses = if entry.names_parameters { positions.len().min(1) } else { positions.len() };
         let (losses, parameters) = positions.split_at(losses);
-        let typed_parts = Typed { entry, settings, parameters };
+        let typed_parts = Typed { entry, settings, parameters, find };
         typed_parts.check()?;
         let losses: Vec<Loss> = losses.iter().map(|loss| find(loss)).collect::<Result<_>>()?;
         if losses.len() < entry.least {
@@ -127,6 +132,9 @@ impl Strategy {
                 .found(format!("`{typed}`")));
         }
         let kind = (entry.read)(&typed_parts, &losses)?;
+        if let Kind::Learned { loss, online } = kind {
+            return Ok(Some(Self::learned(typed.trim(), loss, online)));
+        }
         let formulas = losses.iter().map(|loss| loss.formula.to_string());
         let names = positions.iter().skip(losses.len()).map(ToString::to_string);
         let values = typed_parts.settings.iter().map(|(name, value)| format!("{name}={value}"));
@@ -153,16 +161,25 @@ impl Strategy {
     }
 
     /// A learned loss, called `name`.
-    pub fn learned(name: &str, loss: Learned) -> Self {
-        let text = format!("learned(net={})", loss.text());
-        Self { name: name.to_string(), text, kind: Kind::Learned(loss) }
+    fn learned(name: &str, loss: Learned, online: Option<Formula>) -> Self {
+        let task = online.as_ref().map_or(String::new(), |task| format!(", online={task}"));
+        let text = format!("learned(net={}{task})", loss.text());
+        Self { name: name.to_string(), text, kind: Kind::Learned { loss, online } }
+    }
+
+    /// The place of `learned(PLACE, ...)` and the rest; `None` if this is nothing of the kind.
+    pub fn learned_at(typed: &str) -> Option<(&str, Vec<&str>)> {
+        let inside = typed.trim().strip_prefix("learned(")?.strip_suffix(')')?;
+        let mut parts = separated(inside);
+        let place = parts.iter().position(|part| setting(part).is_none())?;
+        Some((parts.remove(place), parts))
     }
 
     /// The loss without its movement: the sum of the terms, or the loss where its parameters start; `None` if it is no
     /// formula.
     pub fn formula(&self) -> Option<Formula> {
         let formula = match &self.kind {
-            Kind::Learned(_) => return None,
+            Kind::Learned { .. } => return None,
             Kind::Fixed(formula) | Kind::Greedy { loss: formula, .. } => formula.clone(),
             Kind::Weighted { terms, .. } => {
                 let plus = WordId::of("+").expect("the language has a sum");
@@ -180,6 +197,7 @@ struct Typed<'a> {
     entry: &'a Entry,
     settings: Vec<(&'a str, &'a str)>,
     parameters: &'a [&'a str],
+    find: &'a dyn Fn(&str) -> Result<Loss>,
 }
 
 impl Typed<'_> {
@@ -236,7 +254,7 @@ impl Typed<'_> {
     }
 }
 
-fn learned(typed: &Typed<'_>, _: &[Loss]) -> Result<Kind> {
+fn learned(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
     let net = typed.get("net").ok_or_else(|| {
         Fault::new("`learned` names no learned loss")
             .field("loss")
@@ -244,7 +262,14 @@ fn learned(typed: &Typed<'_>, _: &[Loss]) -> Result<Kind> {
             .found("nothing inside")
             .hint("give the directory of a run of `lossgen learn`")
     })?;
-    Learned::read(net).map(Kind::Learned)
+    if let Some(loss) = losses.first() {
+        return Err(Fault::new("`learned` has no losses inside")
+            .field("loss")
+            .expected("as in `learned(RUN)` or `learned(RUN, online=dice_ce)`")
+            .found(format!("`{}`", loss.name)));
+    }
+    let online = typed.get("online").map(|task| (typed.find)(task)).transpose()?;
+    Ok(Kind::Learned { loss: Learned::read(net)?, online: online.map(|task| task.formula) })
 }
 
 fn terms(losses: &[Loss]) -> Vec<Formula> {

@@ -9,6 +9,7 @@ use burn::optim::AdamConfig;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Recipe;
+use super::learn::online::Before;
 use super::moment::{Moment, Moved};
 use super::objective::Objective;
 use crate::data::Case;
@@ -114,15 +115,25 @@ pub fn train_in_phases(mut network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(
         let image = std::mem::take(&mut batch.image);
         let image = Tensor::<5>::from_data(TensorData::new(image, batch.shape), &device);
         let logits = network.forward_at(recipe.precision, image.clone());
+        let mut before = objective.learns().then(|| Before::new(&network, &image, &logits));
         let moment = Moment { job, step, network: &network, optimizer: &optimizer, batch: &batch, image, logits };
-        let Some(Moved { reading, trials, mut gradients }) = moment.propagate(&mut objective, mark) else {
+        let Some(Moved { mut reading, trials, mut gradients }) = moment.propagate(&mut objective, mark) else {
             return Outcome::Diverged { step };
         };
         mark(Phase::Backward);
         if !nn::clip_global_norm(&network, &mut gradients, CLIP).is_finite() {
             return Outcome::Diverged { step };
         }
+        if let Some(before) = &mut before {
+            before.remember(&gradients);
+        }
         network = optimizer.step(recipe.rate(step), network, gradients);
+        if let Some(before) = before {
+            let rng = &mut stream(job.seed, Purpose::Trial, job.sequence, step as u64);
+            let other = recipe.patches.batch(job.cases, &recipe.augment, rng);
+            let cosine = objective.learn(recipe.progress(step), &before, &network, [&batch, &other]);
+            reading.moving = vec![cosine];
+        }
         mark(Phase::Optimizer);
         if !watch(&Step { number: step, loss: reading.loss, moving: reading.moving, trials }) {
             return Outcome::Stopped;

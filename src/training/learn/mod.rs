@@ -11,6 +11,7 @@
 //! every lesson, instead of the first step alone, which is what made published losses short-sighted.
 
 mod adam;
+pub(in crate::training) mod online;
 mod pupil;
 mod snapshot;
 mod teaching;
