@@ -65,15 +65,12 @@ mod tests {
                 .collect();
             ours = SgdConfig::new().init().step(1e-2, ours.clone(), nn::unflatten(&ours, &way));
         }
-        let bytes = |network| nn::encode(network).unwrap();
         let values = |network| -> Vec<f32> {
-            let bytes = bytes(network);
-            let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+            let bytes = nn::encode(network).unwrap();
+            let mut tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors();
+            tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
             let of = |data: &[u8]| f32::from_le_bytes([data[0], data[1], data[2], data[3]]);
-            file.tensors()
-                .iter()
-                .flat_map(|(_, view)| view.data().chunks_exact(4).map(of).collect::<Vec<_>>())
-                .collect()
+            tensors.iter().flat_map(|(_, view)| view.data().chunks_exact(4).map(of)).collect()
         };
         let (ours, theirs) = (values(&ours), values(&theirs));
         assert!(ours.len() == size && ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 1e-6));

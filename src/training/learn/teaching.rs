@@ -241,7 +241,7 @@ mod tests {
         loss.table(PROGRESS).add_slope_gradient(&loss, &inputs, &moves, &mut product);
         let largest = exact.iter().fold(0.0, |m: f64, g| m.max(g.abs()));
         for (place, (product, exact)) in product.iter().zip(&exact).enumerate() {
-            assert!((product - exact).abs() < 1e-3 * largest, "weight {place}: {product} and {exact}");
+            assert!((product - exact).abs() < 5e-3 * largest, "weight {place}: {product} and {exact}");
         }
     }
 
