@@ -222,6 +222,7 @@ impl Config {
         let seen = |window: Window| if let Window::Sliding { patch, .. } = window { (patch, 1) } else { ([0; 3], 0) };
         let sizes = [
             ("proxy.recipe.patches", batch(&self.proxy.recipe)),
+            ("learn.recipe.patches", batch(&self.learn.recipe)),
             ("train.recipe.patches", batch(&self.train.recipe)),
             ("proxy.window.patch", seen(self.proxy.window)),
             ("train.window.patch", seen(self.train.window)),

@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
-    let old = arguments.resume.as_deref().map(search).transpose()?;
+    let old = arguments.resume.as_deref().map(|run| Manifest::of(run, Command::Evolve)).transpose()?;
     let config = configure(arguments, old.as_ref(), common)?;
     let grammar = match &old {
         Some(manifest) => Grammar::from_text("grammar of the run", &manifest.grammar)?,
@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         Some(path) => RunDir::open(path)?,
         None => RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/evolve")))?,
     };
-    let manifest = Manifest::new(&config, &grammar.text, &dataset, &split);
+    let manifest = Manifest::new(Command::Evolve, &config, &grammar.text, &dataset, &split);
     if old.is_none_or(|old| old.config != manifest.config) {
         run.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
     }
@@ -104,19 +104,6 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
             .hint(format!("continue with `{resume}`")));
     }
     conclude(&population, &judge, &run, common, term)
-}
-
-/// The manifest of a run that can be continued.
-fn search(run: &Path) -> Result<Manifest> {
-    let manifest = Manifest::load(run)?;
-    if manifest.command == Command::Evolve {
-        return Ok(manifest);
-    }
-    Err(Fault::new("not a run of `lossgen evolve`")
-        .file(run)
-        .expected("a run of `lossgen evolve`")
-        .found("a run of `lossgen learn`")
-        .hint("a loss is learned in one go: start again with another `--out`"))
 }
 
 /// The settings of the run: those of the old run, or of the configuration, with what was typed on top.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::Config;
 use super::evolve::free_directory;
-use super::manifest::{Command, Manifest};
+use super::manifest::{Command, Manifest, check_digest, check_kernels};
 use super::term::Term;
 use super::{Common, STOP, reference};
 use crate::atlas::{Atlas, Neighbour};
@@ -24,10 +24,16 @@ use crate::losses::learned::{Learned, Listens};
 use crate::notation;
 use crate::report::learned::{Profile, picture};
 use crate::run::RunDir;
-use crate::training::learn::{Lesson, School};
+use crate::training::learn::{Course, Lesson, School};
 
 /// The weights of the loss in a run.
 pub(super) const WEIGHTS: &str = "learned.safetensors";
+
+/// Where the course of a run stands.
+const COURSE: &str = "course.safetensors";
+
+/// Lessons between two times that the course is saved.
+const EVERY: usize = 25;
 
 /// Grammars whose small losses are held against the learned one, and how small they are, in words.
 const NEIGHBOURHOODS: [(&str, usize); 2] = [("distribution", 7), ("polarity", 7)];
@@ -39,15 +45,15 @@ const KNOWN: usize = 3;
 pub(super) struct Arguments {
     /// Configuration file
     config: Option<PathBuf>,
+    /// Continue an interrupted run; with --data if its cases are elsewhere now
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "lessons", "task", "distance", "out", "seed"])]
+    resume: Option<PathBuf>,
     /// Lessons: steps of the optimiser of the loss
     #[arg(long, value_name = "N")]
     lessons: Option<usize>,
     /// What networks are to be good at: a loss of the catalog, or a formula
     #[arg(long, value_name = "L")]
     task: Option<String>,
-    /// One network that grows from lesson to lesson (AdaLFL) instead of several of different ages
-    #[arg(long)]
-    online: bool,
     /// The loss listens to the distance to the rim of the target, too
     #[arg(long)]
     distance: bool,
@@ -82,7 +88,8 @@ struct Nearest {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
-    let config = configure(arguments, common)?;
+    let old = arguments.resume.as_deref().map(|run| Manifest::of(run, Command::Learn)).transpose()?;
+    let config = configure(arguments, old.as_ref(), common)?;
     let task = reference::find(&config.learn.task)?.loss.formula;
     term.say("reading cases ...");
     let dataset = config.dataset()?;
@@ -92,50 +99,86 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     }
     let split = folds::holdout(&dataset.ids(), config.split.validation, config.split.held_out, config.seed)
         .map_err(|fault| fault.within("split"))?;
-    let run = RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/learn")))?;
-    let manifest = Manifest { command: Command::Learn, ..Manifest::new(&config, "", &dataset, &split) };
-    run.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
+    if let Some(old) = &old {
+        check_kernels(&old.kernels, config.learn.recipe.precision)?;
+        check_digest(&old.data_digest, &dataset)?;
+    }
+    let run = match &arguments.resume {
+        Some(path) => RunDir::open(path)?,
+        None => RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/learn")))?,
+    };
+    let manifest = Manifest::new(Command::Learn, &config, "", &dataset, &split);
+    if old.is_none_or(|old| old.config != manifest.config) {
+        run.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
+    }
     let cases = dataset.select(&split.train);
+    let school = School { cases: &cases, network, config: &config.learn, task, seed: config.seed };
+    let mut course = begun(&school, &run)?;
     term.say(&format!(
-        "{}: {} cases; {} networks, {} lessons ({} threads)\nrun: {}\n",
+        "{}: {} cases; {} networks, {} lessons, {} of them given ({} threads)\nrun: {}\n",
         dataset.name,
         cases.len(),
         config.learn.networks,
         config.learn.lessons,
+        course.lessons().len(),
         common.threads(),
         run.path().display(),
     ));
-
-    let school = School { cases: &cases, network, config: &config.learn, task, seed: config.seed };
-    let bar = term.bar(config.learn.lessons as u64, "lessons");
-    let mut lessons: Vec<Lesson> = Vec::new();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(common.threads()).build();
     let pool = pool.map_err(|error| Fault::failed(format!("cannot start threads: {error}")))?;
-    let loss = pool.install(|| {
-        school.learn(&mut |lesson| {
-            bar.inc(1);
-            bar.set_message(format!("cosine {:.3}, {} {:.3}", lesson.cosine, config.learn.task, lesson.task));
-            lessons.push(*lesson);
-            !STOP.load(Ordering::SeqCst)
-        })
-    });
-    bar.finish_and_clear();
-    let loss = loss.ok_or_else(|| Fault::stopped("stopped before the last lesson; nothing was learned"))?;
-    let document = pool.install(|| describe(&loss, &config, &lessons))?;
-    write(&run, &loss, &lessons, &document)?;
+    pool.install(|| teach(&mut course, &config.learn.task, &run, term))?;
+    let loss = course.loss();
+    let document = pool.install(|| describe(&loss, &config, course.lessons()))?;
+    write(&run, &loss, course.lessons(), &document)?;
     term.result(&if common.json { json(&document)? } else { text(&document, &run) });
     Ok(())
 }
 
-fn configure(arguments: &Arguments, common: &Common) -> Result<Config> {
+/// The course of a run where it stands, or a new one.
+fn begun<'a>(school: &'a School<'a>, run: &RunDir) -> Result<Course<'a>> {
+    let file = run.file(COURSE);
+    if !file.is_file() {
+        return Ok(Course::begin(school));
+    }
+    let bytes = std::fs::read(&file).map_err(|error| Fault::io("read", &file, &error))?;
+    Course::load(school, &bytes).map_err(|fault| fault.file(&file))
+}
+
+/// Gives the lessons that are left. Whatever ends it, the next one goes on from at most so many lessons before.
+fn teach(course: &mut Course<'_>, task: &str, run: &RunDir, term: &Term) -> Result<()> {
+    let total = course.total();
+    let bar = term.bar(total as u64, "lessons");
+    bar.set_position(course.lessons().len() as u64);
+    let mut stopped = false;
+    while !course.is_over() && !stopped {
+        let lesson = course.lesson();
+        bar.inc(1);
+        bar.set_message(format!("cosine {:.3}, {task} {:.3}", lesson.cosine, lesson.task));
+        stopped = STOP.load(Ordering::SeqCst);
+        if stopped || course.is_over() || course.lessons().len().is_multiple_of(EVERY) {
+            run.write(COURSE, &course.save()?)?;
+        }
+    }
+    bar.finish_and_clear();
+    if course.is_over() {
+        return Ok(());
+    }
+    let resume = format!("lossgen learn --resume {}", run.path().display());
+    let given = format!("stopped after lesson {} of {total}; the run is saved", course.lessons().len());
+    Err(Fault::stopped(given).hint(format!("continue with `{resume}`")))
+}
+
+fn configure(arguments: &Arguments, old: Option<&Manifest>, common: &Common) -> Result<Config> {
+    if let Some(old) = old {
+        let mut config = old.config.clone();
+        config.locate(common.data.as_deref());
+        return Ok(config);
+    }
     let mut config = Config::resolve(arguments.config.as_deref(), common)?;
     let learn = &mut config.learn;
     learn.lessons = arguments.lessons.unwrap_or(learn.lessons);
     if let Some(task) = &arguments.task {
         learn.task.clone_from(task);
-    }
-    if arguments.online {
-        learn.networks = 1;
     }
     learn.listens.distance |= arguments.distance;
     config.check()?;
@@ -165,7 +208,8 @@ pub(super) fn load(place: &Path) -> Result<Learned> {
 
 fn describe(loss: &Learned, config: &Config, lessons: &[Lesson]) -> Result<Document> {
     let learn = &config.learn;
-    let last = &lessons[lessons.len() - lessons.len().div_ceil(10)..];
+    let last = lessons[lessons.len() - lessons.len().div_ceil(10)..].iter().map(|lesson| lesson.cosine);
+    let last: Vec<f64> = last.filter(|cosine| cosine.is_finite()).collect();
     let direction = normalised(&loss.slopes(&probes()));
     let direction = direction.ok_or_else(|| Fault::failed("the learned loss has no gradient; learn longer"))?;
     let screen = Screen::default();
@@ -190,7 +234,7 @@ fn describe(loss: &Learned, config: &Config, lessons: &[Lesson]) -> Result<Docum
         hidden: learn.hidden,
         lessons: learn.lessons,
         seed: config.seed,
-        cosine: last.iter().map(|lesson| lesson.cosine).sum::<f64>() / last.len() as f64,
+        cosine: last.iter().sum::<f64>() / last.len().max(1) as f64,
         known,
         formulas,
     })

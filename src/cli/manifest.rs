@@ -48,14 +48,27 @@ pub(super) struct Manifest {
     pub(super) held_out: Vec<String>,
 }
 
+impl Command {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Evolve => "evolve",
+            Self::Learn => "learn",
+        }
+    }
+}
+
 impl Manifest {
-    pub(super) fn new(config: &Config, grammar: &str, dataset: &Dataset, split: &Holdout) -> Self {
+    pub(super) fn new(command: Command, config: &Config, grammar: &str, dataset: &Dataset, split: &Holdout) -> Self {
+        let precision = match command {
+            Command::Evolve => config.proxy.recipe.precision,
+            Command::Learn => config.learn.recipe.precision,
+        };
         let ids = dataset.ids();
         let named = |places: &[usize]| places.iter().map(|place| ids[*place].clone()).collect();
         Self {
             lossgen: env!("CARGO_PKG_VERSION").to_string(),
-            command: Command::Evolve,
-            kernels: crate::nn::kernel_path().name_at(config.proxy.recipe.precision),
+            command,
+            kernels: crate::nn::kernel_path().name_at(precision),
             config: config.clone(),
             grammar: grammar.to_string(),
             data_digest: dataset.digest.clone(),
@@ -70,18 +83,30 @@ impl Manifest {
     /// # Errors
     /// If there is none or it cannot be read.
     pub(super) fn load(run: &Path) -> Result<Self> {
-        load::<Self, StudyManifest>(run, "evolve", "train")
+        load(run, "evolve", |_: &StudyManifest| "train")
+    }
+
+    /// The manifest of a run that `command` made and can continue.
+    ///
+    /// # Errors
+    /// As [`Manifest::load`], or if another command made it.
+    pub(super) fn of(run: &Path, command: Command) -> Result<Self> {
+        let manifest: Self = load(run, command.name(), |_: &StudyManifest| "train")?;
+        if manifest.command == command {
+            return Ok(manifest);
+        }
+        Err(another(run, command.name(), manifest.command.name()))
     }
 }
 
 /// The manifest of a run of the command `ours`.
 ///
 /// # Errors
-/// If there is none, it cannot be read, or the run is one of the command `others`.
+/// If there is none, it cannot be read, or the run is one of the command that `others` tells.
 pub(super) fn load<Ours: DeserializeOwned, Others: DeserializeOwned>(
     run: &Path,
     ours: &str,
-    others: &str,
+    others: impl Fn(&Others) -> &'static str,
 ) -> Result<Ours> {
     let path = run.join("manifest.ron");
     let wanted = format!("a run of `lossgen {ours}`");
@@ -94,12 +119,17 @@ pub(super) fn load<Ours: DeserializeOwned, Others: DeserializeOwned>(
     }
     notation::load(&path).map_err(|fault| match notation::load::<Others>(&path) {
         Err(_) => fault,
-        Ok(_) => Fault::new(format!("not {wanted}"))
-            .file(run)
-            .expected(wanted)
-            .found(format!("a run of `lossgen {others}`"))
-            .hint(format!("`lossgen {others} --resume {}` continues it", run.display())),
+        Ok(manifest) => another(run, ours, others(&manifest)),
     })
+}
+
+/// A run that another command made.
+fn another(run: &Path, ours: &str, others: &str) -> Fault {
+    Fault::new(format!("not a run of `lossgen {ours}`"))
+        .file(run)
+        .expected(format!("a run of `lossgen {ours}`"))
+        .found(format!("a run of `lossgen {others}`"))
+        .hint(format!("`lossgen {others} --resume {}` continues it", run.display()))
 }
 
 /// Whether the data are still those of a run.

@@ -92,17 +92,17 @@ pub(super) fn compose(typed: &str, form: &Form) -> Result<Composed> {
         parts.borrow_mut().push(found);
         Ok(loss)
     };
-    let place = typed.trim().strip_prefix("learned(").and_then(|rest| rest.strip_suffix(')'));
-    if let Some(place) = place.map(str::trim).filter(|place| !place.is_empty() && !place.starts_with("net=")) {
-        let run = run_of(Path::new(place));
-        let strategy = Strategy::learned(typed.trim(), super::learn::load(Path::new(place))?);
-        return Ok(Composed { strategy, parts: Vec::new(), run });
+    let (mut run, mut text) = (None, typed.trim().to_string());
+    if let Some((place, settings)) = Strategy::learned_at(typed) {
+        run = run_of(Path::new(place));
+        let net = format!("net={}", super::learn::load(Path::new(place))?.text());
+        text = format!("learned({})", [&[net.as_str()], &settings[..]].concat().join(", "));
     }
-    let strategy = match Strategy::parse(typed, &part)? {
-        Some(strategy) => strategy,
+    let strategy = match Strategy::parse(&text, &part)? {
+        Some(strategy) => Strategy { name: typed.trim().to_string(), ..strategy },
         None => part(typed)?.into(),
     };
-    Ok(Composed { strategy, parts: parts.into_inner(), run: None })
+    Ok(Composed { strategy, parts: parts.into_inner(), run })
 }
 
 /// The newest population of a run, or that of a file.

@@ -15,9 +15,9 @@ use crate::report::trajectory::picture;
 use crate::rng::{Purpose, stream};
 use crate::run::{Journal, RunDir, read_journal};
 use crate::stats::{self, holm, wilcoxon};
-use crate::training::Step;
 use crate::training::crossval::{Cell, CellOutcome, Study};
 use crate::training::objective::names;
+use crate::training::{Passes, Step};
 
 /// The level of the tests.
 const LEVEL: f64 = 0.05;
@@ -66,7 +66,7 @@ pub(super) fn collect(study: &Study<'_>, out: &RunDir, term: &Term) -> Result<Re
             CellOutcome::Trained { network, metrics, curve } => {
                 let rows = rows(study, cell, metrics);
                 let mean = Table { rows: rows.clone() }.over_cases(Metric::Dice, None).mean;
-                term.say(&format!("  {place}: Dice {:.2} %", 100.0 * mean));
+                term.say(&format!("  {place}: Dice {:.2} %{}", 100.0 * mean, cost(&curve)));
                 trouble = trouble.take().or_else(|| save(study, out, cell, &network, &curve).err());
                 Some(Ending::Trained(rows))
             }
@@ -142,9 +142,16 @@ fn save(study: &Study<'_>, out: &RunDir, cell: Cell, network: &UNet3d, curve: &[
     out.write(&format!("{stem}.safetensors"), &encode(network)?)?;
     let moved = names(&study.losses[cell.loss]);
     let mut csv = [&["step".to_string(), "loss".to_string()], &moved[..]].concat().join(",");
-    for Step { number, loss, moving } in curve {
+    let has_trials = curve.iter().any(|step| step.trials != Passes::default());
+    if has_trials {
+        csv += ",trial_forward_passes,trial_backward_passes";
+    }
+    for Step { number, loss, moving, trials } in curve {
         csv += &format!("\n{number},{loss}");
         csv.extend(moving.iter().map(|value| format!(",{value}")));
+        if has_trials {
+            csv += &format!(",{},{}", trials.forward, trials.backward);
+        }
     }
     out.write(&format!("{stem}-curve.csv"), format!("{csv}\n").as_bytes())?;
     if moved.is_empty() {
@@ -153,6 +160,16 @@ fn save(study: &Study<'_>, out: &RunDir, cell: Cell, network: &UNet3d, curve: &[
     let losses: Vec<f64> = curve.iter().map(|step| step.loss).collect();
     let moving: Vec<Vec<f64>> = curve.iter().map(|step| step.moving.clone()).collect();
     out.write(&format!("{stem}-curve.svg"), picture(&moved, &losses, &moving).as_bytes())
+}
+
+/// What trials of the loss's parameters cost, if there were any. A step itself is one pass forward and one backward.
+fn cost(curve: &[Step]) -> String {
+    let mean = |of: fn(&Step) -> usize| curve.iter().map(of).sum::<usize>() as f64 / curve.len() as f64;
+    let [forward, backward] = [mean(|step| step.trials.forward), mean(|step| step.trials.backward)];
+    if forward + backward == 0.0 {
+        return String::new();
+    }
+    format!("; trials took {forward:.2} passes forward and {backward:.2} backward a step")
 }
 
 fn write_cases(out: &RunDir, tables: &[(String, Table)]) -> Result<()> {

@@ -57,7 +57,7 @@ impl StudyManifest {
     /// # Errors
     /// If there is none, or it is that of a search.
     pub(super) fn load(run: &Path) -> Result<Self> {
-        manifest::load::<Self, Manifest>(run, "train", "evolve")
+        manifest::load(run, "train", |manifest: &Manifest| manifest.command.name())
     }
 
     /// The folds of the cases.

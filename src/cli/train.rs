@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     /// Configuration (RON); without it, that of the run from which a loss comes, or built-in settings
     config: Option<PathBuf>,
     /// A loss, may be repeated: a name, a name with parameters, a formula, RUN/best, RUN#ID, or a strategy such as
-    /// `rebalance(dice, boundary)`, `softadapt(dice, ce)`, `cov(dice, hausdorff)`, `greedy(tversky)`
+    /// `rebalance(dice, boundary)`, `softadapt(dice, ce)`, `cov(dice, hausdorff)`, `greedy(tversky)`, `learned(RUN)`
     #[arg(short, long = "loss", value_name = "L", required_unless_present = "resume")]
     losses: Vec<String>,
     /// Continue an interrupted run; with --data if its cases are elsewhere now
@@ -125,7 +125,7 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
     let composed = compose(&config.form(dataset.classes.len()))?;
     let losses: Vec<Strategy> = composed.into_iter().map(|composed| composed.strategy).collect();
     let is_softmax = config.network.activation == Activation::Softmax;
-    if is_softmax && losses.iter().any(|loss| matches!(loss.kind, Kind::Learned(_))) {
+    if is_softmax && losses.iter().any(|loss| matches!(loss.kind, Kind::Learned { .. })) {
         return Err(only_sigmoid());
     }
     let cases = unseen(&dataset, manifest.as_ref())?;

@@ -81,6 +81,13 @@ impl Greedy {
         Ok(Self { parameters, delta: 0.05, every: 10 })
     }
 
+    /// Narrows the box of a parameter; `None` if it is not one within the parameter's range that holds its value.
+    pub fn limit(&mut self, name: &str, low: f64, high: f64) -> Option<()> {
+        let parameter = self.parameters.iter_mut().find(|parameter| parameter.name == name)?;
+        let fits = parameter.low <= low && low <= parameter.value && parameter.value <= high && high <= parameter.high;
+        fits.then(|| (parameter.low, parameter.high) = (low, high))
+    }
+
     /// The values that can be reached in one step, each once, to stay where they are first.
     pub fn candidates(&self) -> Vec<Vec<f64>> {
         let mut all: Vec<Vec<f64>> = vec![Vec::new()];

@@ -43,27 +43,32 @@ pub enum Kind {
         greedy: Greedy,
         /// What a trial step is judged by.
         score: Judgement,
+        /// Whether it is judged on another batch than that of the step.
+        held_out: bool,
     },
-    /// Nothing but the training progress, to which a learned loss may listen.
-    Learned(Learned),
+    /// Nothing but the training progress, to which a learned loss may listen; or its weights.
+    Learned {
+        /// The loss where it starts.
+        loss: Learned,
+        /// The task for which it goes on learning with every step.
+        online: Option<Formula>,
+    },
 }
 
 /// What a trial step is judged by; none of them depends on the parameters that move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
-    /// Mean of (p - y)² over the batch of the step.
+    /// Mean of (p - y)².
     SquaredError,
-    /// Soft Dice of the batch of the step.
+    /// 1 - soft Dice.
     Dice,
-    /// Mean of (p - y)² over another batch.
-    HeldOut,
 }
 
 impl Judgement {
     /// What is minimised.
     pub fn formula(self) -> Formula {
         let text = match self {
-            Self::SquaredError | Self::HeldOut => "(mean (* abs_diff abs_diff))",
+            Self::SquaredError => "(mean (* abs_diff abs_diff))",
             Self::Dice => "(ratio (sum tp) (* 0.5 (sum abs_diff)))",
         };
         text.parse().expect("the text is a formula")
@@ -92,9 +97,9 @@ struct Entry {
 const ENTRIES: [Entry; 5] = [
     Entry { name: "rebalance", example: "rebalance(dice, boundary)",   settings: &["form", "start", "end", "floor"],        read: rebalance, least: 2, names_parameters: false },
     Entry { name: "softadapt", example: "softadapt(dice, ce)",         settings: &["variant", "beta", "every", "priors"],   read: softadapt, least: 2, names_parameters: false },
-    Entry { name: "cov",       example: "cov(dice, hausdorff)",        settings: &["form"],                                 read: cov,       least: 2, names_parameters: false },
-    Entry { name: "greedy",    example: "greedy(tversky)",             settings: &["delta", "every", "score"],              read: greedy,    least: 1, names_parameters: true },
-    Entry { name: "learned",   example: "learned(RUN)",                settings: &["net"],                                  read: learned,   least: 0, names_parameters: false },
+    Entry { name: "cov",       example: "cov(dice, hausdorff)",        settings: &["form", "decay"],                        read: cov,       least: 2, names_parameters: false },
+    Entry { name: "greedy",    example: "greedy(tversky)",             settings: &["delta", "every", "score", "held_out"],  read: greedy,    least: 1, names_parameters: true },
+    Entry { name: "learned",   example: "learned(RUN)",                settings: &["net", "online"],                        read: learned,   least: 0, names_parameters: false },
 ];
 
 impl Strategy {
@@ -115,12 +120,9 @@ impl Strategy {
         let (settings, positions): (Vec<&str>, Vec<&str>) =
             separated(inside).into_iter().partition(|part| setting(part).is_some());
         let settings: Vec<(&str, &str)> = settings.into_iter().filter_map(setting).collect();
-        let (losses, parameters) = if entry.names_parameters {
-            positions.split_at(positions.len().min(1))
-        } else {
-            (positions.as_slice(), [].as_slice())
-        };
-        let typed_parts = Typed { entry, settings, parameters };
+        let losses = if entry.names_parameters { positions.len().min(1) } else { positions.len() };
+        let (losses, parameters) = positions.split_at(losses);
+        let typed_parts = Typed { entry, settings, parameters, find };
         typed_parts.check()?;
         let losses: Vec<Loss> = losses.iter().map(|loss| find(loss)).collect::<Result<_>>()?;
         if losses.len() < entry.least {
@@ -130,8 +132,11 @@ impl Strategy {
                 .found(format!("`{typed}`")));
         }
         let kind = (entry.read)(&typed_parts, &losses)?;
+        if let Kind::Learned { loss, online } = kind {
+            return Ok(Some(Self::learned(typed.trim(), loss, online)));
+        }
         let formulas = losses.iter().map(|loss| loss.formula.to_string());
-        let names = typed_parts.parameters.iter().map(ToString::to_string);
+        let names = positions.iter().skip(losses.len()).map(ToString::to_string);
         let values = typed_parts.settings.iter().map(|(name, value)| format!("{name}={value}"));
         let parts: Vec<String> = formulas.chain(names).chain(values).collect();
         let text = format!("{}({})", entry.name, parts.join(", "));
@@ -156,16 +161,25 @@ impl Strategy {
     }
 
     /// A learned loss, called `name`.
-    pub fn learned(name: &str, loss: Learned) -> Self {
-        let text = format!("learned(net={})", loss.text());
-        Self { name: name.to_string(), text, kind: Kind::Learned(loss) }
+    fn learned(name: &str, loss: Learned, online: Option<Formula>) -> Self {
+        let task = online.as_ref().map_or(String::new(), |task| format!(", online={task}"));
+        let text = format!("learned(net={}{task})", loss.text());
+        Self { name: name.to_string(), text, kind: Kind::Learned { loss, online } }
+    }
+
+    /// The place of `learned(PLACE, ...)` and the rest; `None` if this is nothing of the kind.
+    pub fn learned_at(typed: &str) -> Option<(&str, Vec<&str>)> {
+        let inside = typed.trim().strip_prefix("learned(")?.strip_suffix(')')?;
+        let mut parts = separated(inside);
+        let place = parts.iter().position(|part| setting(part).is_none())?;
+        Some((parts.remove(place), parts))
     }
 
     /// The loss without its movement: the sum of the terms, or the loss where its parameters start; `None` if it is no
     /// formula.
     pub fn formula(&self) -> Option<Formula> {
         let formula = match &self.kind {
-            Kind::Learned(_) => return None,
+            Kind::Learned { .. } => return None,
             Kind::Fixed(formula) | Kind::Greedy { loss: formula, .. } => formula.clone(),
             Kind::Weighted { terms, .. } => {
                 let plus = WordId::of("+").expect("the language has a sum");
@@ -183,12 +197,14 @@ struct Typed<'a> {
     entry: &'a Entry,
     settings: Vec<(&'a str, &'a str)>,
     parameters: &'a [&'a str],
+    find: &'a dyn Fn(&str) -> Result<Loss>,
 }
 
 impl Typed<'_> {
     fn check(&self) -> Result<()> {
         let known = self.entry.settings;
-        let Some((stranger, value)) = self.settings.iter().find(|(name, _)| !known.contains(name)) else {
+        let is_known = |name: &&str, value: &str| known.contains(name) || self.is_box(value);
+        let Some((stranger, value)) = self.settings.iter().find(|(name, value)| !is_known(name, value)) else {
             return Ok(());
         };
         let fault = Fault::new(format!("`{}` has no setting `{stranger}`", self.entry.name))
@@ -199,6 +215,16 @@ impl Typed<'_> {
             Some(close) => fault.hint(format!("did you mean `{close}`?")),
             None => fault.hint(format!("write `{}`", self.entry.example)),
         })
+    }
+
+    /// Whether a value is the box of a parameter: `fp_weight=[0.1, 0.9]`.
+    fn is_box(&self, value: &str) -> bool {
+        self.entry.names_parameters && value.starts_with('[')
+    }
+
+    /// Parameters that are given a box.
+    fn boxes(&self) -> Vec<(&str, &str)> {
+        self.settings.iter().filter(|(_, value)| self.is_box(value)).copied().collect()
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -228,7 +254,7 @@ impl Typed<'_> {
     }
 }
 
-fn learned(typed: &Typed<'_>, _: &[Loss]) -> Result<Kind> {
+fn learned(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
     let net = typed.get("net").ok_or_else(|| {
         Fault::new("`learned` names no learned loss")
             .field("loss")
@@ -236,7 +262,14 @@ fn learned(typed: &Typed<'_>, _: &[Loss]) -> Result<Kind> {
             .found("nothing inside")
             .hint("give the directory of a run of `lossgen learn`")
     })?;
-    Learned::read(net).map(Kind::Learned)
+    if let Some(loss) = losses.first() {
+        return Err(Fault::new("`learned` has no losses inside")
+            .field("loss")
+            .expected("as in `learned(RUN)` or `learned(RUN, online=dice_ce)`")
+            .found(format!("`{}`", loss.name)));
+    }
+    let online = typed.get("online").map(|task| (typed.find)(task)).transpose()?;
+    Ok(Kind::Learned { loss: Learned::read(net)?, online: online.map(|task| task.formula) })
 }
 
 fn terms(losses: &[Loss]) -> Vec<Formula> {
@@ -283,8 +316,7 @@ fn softadapt(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
             .found(format!("`{value}`")));
     }
     if let Some(text) = typed.get("priors") {
-        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or("");
-        let priors: Vec<f64> = inner.split(',').filter_map(|n| n.trim().parse().ok()).filter(|n| *n > 0.0).collect();
+        let priors = numbers(text).filter(|priors| priors.iter().all(|prior| *prior > 0.0)).unwrap_or_default();
         if priors.len() != losses.len() {
             return Err(Fault::new("wrong priors of `softadapt`")
                 .field("priors")
@@ -298,20 +330,41 @@ fn softadapt(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
 
 fn cov(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
     let published = typed.choice("form", &[("guarded", false), ("published", true)])?;
-    let rule = if published { Cov::published(losses.len()) } else { Cov::guarded(losses.len()) };
+    let mut rule = if published { Cov::published(losses.len()) } else { Cov::guarded(losses.len()) };
+    if typed.get("decay").is_some() {
+        // The authors' default of 1.0 would keep the first value for ever.
+        rule.decay = Some(typed.number("decay", 0.0, 0.0, 0.999_999)?);
+    }
     Ok(Kind::Weighted { terms: terms(losses), weighting: Weighting::Cov(rule) })
 }
 
 fn greedy(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
     let loss = losses[0].formula.clone();
-    let mut greedy = Greedy::new(&loss, typed.parameters)?;
+    let boxes = typed.boxes();
+    let named: Vec<&str> = typed.parameters.iter().copied().chain(boxes.iter().map(|(name, _)| *name)).collect();
+    let mut greedy = Greedy::new(&loss, &named)?;
+    for (name, limits) in boxes {
+        let wrong = || {
+            Fault::new("wrong limits of a parameter")
+                .field(name)
+                .expected("two numbers, the least and the largest value, with where it starts between them")
+                .found(format!("`{limits}`"))
+        };
+        let [low, high] = numbers(limits).and_then(|limits| limits.try_into().ok()).ok_or_else(wrong)?;
+        greedy.limit(name, low, high).ok_or_else(wrong)?;
+    }
     greedy.delta = typed.number("delta", greedy.delta, 1e-6, 10.0)?;
     greedy.every = typed.number("every", greedy.every as f64, 1.0, 1e6)? as usize;
-    let score = typed.choice(
-        "score",
-        &[("squared_error", Judgement::SquaredError), ("dice", Judgement::Dice), ("held_out", Judgement::HeldOut)],
-    )?;
-    Ok(Kind::Greedy { loss, greedy, score })
+    let score = typed.choice("score", &[("squared_error", Judgement::SquaredError), ("dice", Judgement::Dice)])?;
+    let held_out = typed.choice("held_out", &[("false", false), ("true", true)])?;
+    Ok(Kind::Greedy { loss, greedy, score, held_out })
+}
+
+/// `[1, 2.5]`; `None` if it is not a list of finite numbers.
+fn numbers(text: &str) -> Option<Vec<f64>> {
+    let inner = text.strip_prefix('[')?.strip_suffix(']')?;
+    let number = |part: &str| part.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    inner.split(',').map(number).collect()
 }
 
 /// `name=value` outside of any bracket.
@@ -362,18 +415,31 @@ mod tests {
             let strategy = parse(entry.example).unwrap().unwrap();
             assert_eq!(Strategy::read(entry.example, &strategy.text).unwrap(), strategy, "{}", strategy.text);
         }
-        let Kind::Greedy { greedy, score, .. } =
-            parse("greedy(focal(gamma=3), gamma, delta=0.5, score=dice)").unwrap().unwrap().kind
+        let Kind::Greedy { greedy, score, held_out, .. } =
+            parse("greedy(focal(gamma=3), gamma, delta=0.5, score=dice, held_out=true)").unwrap().unwrap().kind
         else {
             panic!()
         };
-        assert_eq!((greedy.parameters[0].value, greedy.delta, score), (3.0, 0.5, Judgement::Dice));
+        assert_eq!((greedy.parameters[0].value, greedy.delta, score, held_out), (3.0, 0.5, Judgement::Dice, true));
         let Kind::Weighted { weighting: Weighting::SoftAdapt(rule), .. } =
             parse("softadapt(dice, ce, variant=original, priors=[2, 1])").unwrap().unwrap().kind
         else {
             panic!()
         };
         assert_eq!((rule.priors, rule.every), (vec![2.0, 1.0], 5));
+    }
+
+    #[test]
+    fn parameters_have_the_box_that_is_asked_for() {
+        let strategy = parse("greedy(tversky, fn_weight, fp_weight=[0.1, 0.4])").unwrap().unwrap();
+        let Kind::Greedy { greedy, .. } = &strategy.kind else { panic!() };
+        let boxes: Vec<[f64; 2]> = greedy.parameters.iter().map(|p| [p.low, p.high]).collect();
+        assert_eq!(boxes, [[0.1, 0.4], [0.0, 10.0]]);
+        assert_eq!(Strategy::read(&strategy.name, &strategy.text).unwrap(), strategy, "{}", strategy.text);
+        // One that is named is the only one that moves.
+        let strategy = parse("greedy(tversky, fp_weight=[0.1, 0.4])").unwrap().unwrap();
+        let Kind::Greedy { greedy, .. } = &strategy.kind else { panic!() };
+        assert_eq!(greedy.parameters.len(), 1);
     }
 
     #[test]
@@ -386,6 +452,12 @@ mod tests {
         assert!(wrong("softadapt(dice, ce, priors=[1])").contains("2 positive numbers"));
         assert!(wrong("softadapt(dice, ce, variant=best)").contains("loss_weighted"));
         assert!(wrong("greedy(ce)").contains("one to four"));
+        for limits in ["[0.4, 0.9]", "[0.1, 20]", "[0.9, 0.1]", "[0.1]", "[a, b]", "[0.1"] {
+            assert!(wrong(&format!("greedy(tversky, fp_weight={limits})")).contains("limits"), "{limits}");
+        }
+        assert!(wrong("greedy(tversky, gamma=[0, 1])").contains("no such parameter"));
+        assert!(wrong("greedy(tversky, fp_weight=0.5)").contains("no setting"));
+        assert!(wrong("cov(dice, ce, decay=1)").contains("0 to 0.999999"));
         assert!(wrong("greedy(tversky").contains("never closed"));
         assert!(wrong("cov(dice, dcie)").contains("unknown loss"));
     }

@@ -25,10 +25,9 @@ pub fn picture(profiles: &[Profile]) -> String {
     let above = MARGIN + legend.height() + MARGIN;
     let mut svg = Svg::new(2.0 * (PANEL[0] + MARGIN), above + PANEL[1] + MARGIN);
     legend.draw(&mut svg, [MARGIN, MARGIN]);
-    let sides: [(&str, fn(&Profile) -> &Vec<[f64; 2]>); 2] =
-        [("voxel with y = 1", |profile| &profile.foreground), ("voxel with y = 0", |profile| &profile.background)];
-    for (number, (title, of)) in sides.into_iter().enumerate() {
-        let curve = |(series, profile)| Curve { series, points: of(profile).clone() };
+    for (number, title) in ["voxel with y = 1", "voxel with y = 0"].into_iter().enumerate() {
+        let of = |profile: &Profile| if number == 0 { &profile.foreground } else { &profile.background }.clone();
+        let curve = |(series, profile)| Curve { series, points: of(profile) };
         let chart = Chart {
             title: title.to_string(),
             vertical: "dL/dlogit".to_string(),

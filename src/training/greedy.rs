@@ -11,17 +11,18 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Tensor, TensorData};
 
 use super::objective::{Adaptation, Objective};
-use super::trainer::CLIP;
+use super::trainer::{CLIP, Passes};
 use crate::formula::eval::{Activation, Inputs};
 use crate::formula::plan::Plan;
 use crate::formula::simd::Program;
-use crate::nn::{self, UNet3d, floats};
+use crate::nn::{self, Precision, UNet3d, floats};
 
 /// Where the training stands when trials begin.
 pub(super) struct Trials<'a> {
     pub(super) network: &'a UNet3d,
     pub(super) optimizer: &'a ModuleOptimizer,
     pub(super) rate: f64,
+    pub(super) precision: Precision,
     pub(super) image: &'a Tensor<5>,
     /// Outputs of the network for `image`, their targets.
     pub(super) inputs: &'a Inputs<'a, f32>,
@@ -33,15 +34,17 @@ pub(super) struct Trials<'a> {
 const MISFIT: f64 = 1e-4;
 
 impl Trials<'_> {
-    /// The score of every candidate, in their order; not a number where a trial has no finite gradient.
-    pub(super) fn scores(&self, objective: &Objective, adaptation: &Adaptation) -> Vec<f64> {
+    /// The score of every candidate, in their order, and what it took; not a number where a trial has no finite gradient.
+    pub(super) fn scores(&self, objective: &Objective, adaptation: &Adaptation) -> (Vec<f64>, Passes) {
         let slopes = self.slopes(objective, adaptation);
         let judge = Program::new(&Plan::new(&adaptation.score.formula()));
-        let gradients = match combinations(self.inputs, &slopes) {
-            Some(combined) => self.combined(&combined),
-            None => slopes.iter().map(|slopes| self.propagated(slopes)).collect(),
+        let (gradients, backward) = match combinations(self.inputs, &slopes) {
+            Some(combined) => (self.combined(&combined), combined.basis.len()),
+            None => (slopes.iter().map(|slopes| self.propagated(slopes)).collect(), slopes.len()),
         };
-        gradients.into_iter().map(|gradient| self.score(&gradient, &judge)).collect()
+        let scores = gradients.into_iter().map(|gradient: Vec<f32>| self.score(&gradient, &judge)).collect();
+        // The tensor library forgets a forward pass once it went backward through it.
+        (scores, Passes { forward: backward + slopes.len(), backward })
     }
 
     /// dL/dlogit of every candidate.
@@ -60,7 +63,7 @@ impl Trials<'_> {
 
     /// The gradient of the network for some dL/dlogit.
     fn propagated(&self, slopes: &[f32]) -> Vec<f32> {
-        let logits = self.network.forward(self.image.clone());
+        let logits = self.network.forward_at(self.precision, self.image.clone());
         let slopes = Tensor::<5>::from_data(TensorData::new(slopes.to_vec(), logits.dims()), &nn::device().autodiff());
         let gradients = GradientsParams::from_grads((logits * slopes).sum().backward(), self.network);
         nn::flatten(self.network, &gradients)
@@ -90,7 +93,7 @@ impl Trials<'_> {
             Some((image, targets)) => (image.clone(), targets.as_slice()),
             None => (self.image.clone().inner(), self.inputs.targets),
         };
-        let outputs = floats(network.forward(image));
+        let outputs = floats(network.forward_at(self.precision, image));
         judge.value(&Inputs { logits: &outputs, targets, ..*self.inputs })
     }
 }
@@ -228,6 +231,7 @@ mod tests {
             network: &network,
             optimizer: &optimizer,
             rate: 1e-2,
+            precision: Precision::F32,
             image: &image,
             inputs: &inputs,
             held_out: None,
@@ -237,7 +241,10 @@ mod tests {
         let judge = Program::new(&Plan::new(&adaptation.score.formula()));
         let plain = slopes.iter().map(|slopes| trials.score(&trials.propagated(slopes), &judge)).collect();
         let passes = combinations(&inputs, &slopes).map(|combined| combined.basis.len());
-        (passes, trials.scores(&objective, adaptation), plain)
+        let (scores, took) = trials.scores(&objective, adaptation);
+        assert_eq!(took.backward, passes.unwrap_or(slopes.len()));
+        assert_eq!(took.forward, took.backward + slopes.len());
+        (passes, scores, plain)
     }
 
     #[test]

@@ -16,4 +16,4 @@ mod trainer;
 pub mod workers;
 
 pub use recipe::Recipe;
-pub use trainer::{Job, Outcome, Phase, Step, Watch, train, train_in_phases};
+pub use trainer::{Job, Outcome, Passes, Phase, Step, Watch, train, train_in_phases};

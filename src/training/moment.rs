@@ -9,11 +9,10 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::greedy::Trials;
 use super::objective::{Objective, Reading};
-use super::trainer::{Job, Phase};
+use super::trainer::{Job, Passes, Phase};
 use crate::data::patches::{Batch, with_background};
 use crate::formula::eval::{Activation, Inputs};
 use crate::formula::plan::Plan;
-use crate::losses::strategy::Judgement;
 use crate::nn::formula::{Scene, value};
 use crate::nn::{self, Place, UNet3d, floats};
 use crate::rng::{Purpose, stream};
@@ -31,13 +30,17 @@ pub(super) struct Moment<'a> {
     pub(super) logits: Tensor<5>,
 }
 
+/// What a step found out before the optimiser takes it.
+pub(super) struct Moved {
+    pub(super) reading: Reading,
+    /// Passes of trials of the loss's parameters.
+    pub(super) trials: Passes,
+    pub(super) gradients: GradientsParams,
+}
+
 impl Moment<'_> {
     /// The loss and the gradients of the parameters; `None` if one of them is not finite.
-    pub(super) fn propagate(
-        self,
-        objective: &mut Objective,
-        mark: &mut dyn FnMut(Phase),
-    ) -> Option<(Reading, GradientsParams)> {
+    pub(super) fn propagate(self, objective: &mut Objective, mark: &mut dyn FnMut(Phase)) -> Option<Moved> {
         let factor = objective.factor();
         match (nn::place(), objective.fixed()) {
             (Place::Cuda(_), Some(plan)) => self.on_device(plan, factor, mark),
@@ -45,7 +48,7 @@ impl Moment<'_> {
         }
     }
 
-    fn on_device(self, plan: &Plan, factor: f64, mark: &mut dyn FnMut(Phase)) -> Option<(Reading, GradientsParams)> {
+    fn on_device(self, plan: &Plan, factor: f64, mark: &mut dyn FnMut(Phase)) -> Option<Moved> {
         let target = TensorData::new(self.targets(), self.logits.dims());
         let scene = Scene {
             targets: Tensor::from_data(target, &self.logits.device()),
@@ -62,10 +65,10 @@ impl Moment<'_> {
         // A gradient that is not finite shows in its length, which is looked at before the optimiser takes it.
         let gradients = (loss * factor).backward();
         let gradients = GradientsParams::from_grads(gradients, self.network);
-        reading.loss.is_finite().then_some((reading, gradients))
+        reading.loss.is_finite().then(|| Moved { reading, trials: Passes::default(), gradients })
     }
 
-    fn on_host(self, objective: &mut Objective, mark: &mut dyn FnMut(Phase)) -> Option<(Reading, GradientsParams)> {
+    fn on_host(self, objective: &mut Objective, mark: &mut dyn FnMut(Phase)) -> Option<Moved> {
         let shape = self.logits.dims();
         let [samples, channels, depth, height, width] = shape;
         let target = self.targets();
@@ -79,7 +82,7 @@ impl Moment<'_> {
             background: self.is_softmax(),
             ..Inputs::new(samples, channels, &outputs, &target)
         };
-        self.adapt(objective, &inputs);
+        let trials = self.adapt(objective, &inputs);
         let mut slopes = vec![0f32; outputs.len()];
         let reading = objective.gradient(&inputs, &mut slopes);
         if !reading.loss.is_finite() || slopes.iter().any(|slope| !slope.is_finite()) {
@@ -88,24 +91,32 @@ impl Moment<'_> {
         mark(Phase::Loss);
         let slopes = Tensor::<5>::from_data(TensorData::new(slopes, shape), &self.logits.device());
         let gradients = (self.logits * slopes).sum().backward();
-        Some((reading, GradientsParams::from_grads(gradients, self.network)))
+        Some(Moved { reading, trials, gradients: GradientsParams::from_grads(gradients, self.network) })
     }
 
-    /// Moves the parameters of the loss, if that is due.
-    fn adapt(&self, objective: &mut Objective, inputs: &Inputs<'_, f32>) {
-        let Some(adaptation) = objective.due(self.step) else { return };
+    /// Moves the parameters of the loss, if that is due; what it took.
+    fn adapt(&self, objective: &mut Objective, inputs: &Inputs<'_, f32>) -> Passes {
+        let Some(adaptation) = objective.due(self.step) else { return Passes::default() };
         let Job { recipe, cases, seed, sequence, .. } = self.job;
-        let held_out = (adaptation.score == Judgement::HeldOut).then(|| {
+        let held_out = adaptation.held_out.then(|| {
             let rng = &mut stream(*seed, Purpose::Trial, *sequence, self.step as u64);
             let other = recipe.patches.batch(cases, &recipe.augment, rng);
             let target = self.targets_of(&other);
             (Tensor::<5>::from_data(TensorData::new(other.image, other.shape), &nn::device()), target)
         });
         let rate = recipe.rate(self.step);
-        let trials =
-            Trials { network: self.network, optimizer: self.optimizer, rate, image: &self.image, inputs, held_out };
-        let scores = trials.scores(objective, adaptation);
+        let trials = Trials {
+            network: self.network,
+            optimizer: self.optimizer,
+            rate,
+            precision: recipe.precision,
+            image: &self.image,
+            inputs,
+            held_out,
+        };
+        let (scores, passes) = trials.scores(objective, adaptation);
         objective.choose(&scores);
+        passes
     }
 
     fn progress(&self) -> f64 {

@@ -3,6 +3,8 @@
 //! A fixed loss is a formula; the weights of a [strategy](crate::losses::strategy) move from step to step, its parameters
 //! by greedy trials (`training::greedy`). Formulas need no automatic differentiation, so neither does what is made of them.
 
+use super::learn::online::{Before, Online};
+use crate::data::patches::Batch;
 use crate::formula::Formula;
 use crate::formula::eval::Inputs;
 use crate::formula::fingerprint::probes;
@@ -13,6 +15,7 @@ use crate::losses::greedy::Greedy;
 use crate::losses::learned::Learned;
 use crate::losses::strategy::{Judgement, Kind, Strategy};
 use crate::losses::weighting::Weighting;
+use crate::nn::UNet3d;
 
 /// A strategy that is being carried out.
 pub(super) struct Objective {
@@ -29,6 +32,8 @@ enum Movement {
     Parameters(Adaptation),
     /// No term is a formula.
     Learned(Learned),
+    /// The weights of the network that is the loss.
+    Online(Learned, Online),
 }
 
 /// Parameters that move by trials.
@@ -36,6 +41,7 @@ pub(super) struct Adaptation {
     loss: Formula,
     pub(super) greedy: Greedy,
     pub(super) score: Judgement,
+    pub(super) held_out: bool,
 }
 
 /// The loss of one step, and where what moves stands: weights or parameters, in the order of [`names`].
@@ -52,17 +58,26 @@ impl Objective {
             Kind::Weighted { terms, weighting } => {
                 (terms.iter().map(program).collect(), Movement::Weights(weighting.clone()))
             }
-            Kind::Greedy { loss, greedy, score } => {
-                let adaptation = Adaptation { loss: loss.clone(), greedy: greedy.clone(), score: *score };
-                (vec![program(loss)], Movement::Parameters(adaptation))
+            Kind::Greedy { loss, greedy, score, held_out } => {
+                let (loss, greedy) = (loss.clone(), greedy.clone());
+                let adaptation = Adaptation { loss: loss.clone(), greedy, score: *score, held_out: *held_out };
+                (vec![program(&loss)], Movement::Parameters(adaptation))
             }
-            Kind::Learned(loss) => (Vec::new(), Movement::Learned(loss.clone())),
+            Kind::Learned { loss, online: None } => (Vec::new(), Movement::Learned(loss.clone())),
+            Kind::Learned { loss, online: Some(task) } => {
+                (Vec::new(), Movement::Online(loss.clone(), Online::new(task, loss)))
+            }
         };
-        let factor = factor.unwrap_or_else(|| match &movement {
-            Movement::Learned(loss) => gradient_factor_of(&loss.slopes(&probes())),
-            _ => 1.0,
-        });
-        Self { terms, factor, movement }
+        let mut objective = Self { terms, factor: factor.unwrap_or(1.0), movement };
+        objective.measure();
+        objective
+    }
+
+    /// Gives a learned loss the gradient of Dice + CE as it is now.
+    fn measure(&mut self) {
+        if let Movement::Learned(loss) | Movement::Online(loss, _) = &self.movement {
+            self.factor = gradient_factor_of(&loss.slopes(&probes()));
+        }
     }
 
     /// The loss; dL/dlogit is written to `slopes`, in the size of that of Dice + CE. Weights move one step.
@@ -79,7 +94,7 @@ impl Objective {
                 }
                 Reading { loss: weights.iter().zip(&losses).map(|(weight, loss)| weight * loss).sum(), moving: weights }
             }
-            Movement::Learned(loss) => {
+            Movement::Learned(loss) | Movement::Online(loss, _) => {
                 Reading { loss: loss.table(inputs.progress).gradient(inputs, slopes), moving: Vec::new() }
             }
             Movement::Still => Reading { loss: self.terms[0].gradient(inputs, slopes), moving: Vec::new() },
@@ -116,6 +131,19 @@ impl Objective {
         }
     }
 
+    /// Whether the loss learns from every step.
+    pub(super) fn learns(&self) -> bool {
+        matches!(self.movement, Movement::Online(..))
+    }
+
+    /// Learns from a step on the first of the batches by the second one; the cosine between the gradients of loss and task.
+    pub(super) fn learn(&mut self, progress: f64, before: &Before, after: &UNet3d, batches: [&Batch; 2]) -> f64 {
+        let Movement::Online(loss, online) = &mut self.movement else { return f64::NAN };
+        let cosine = online.learn(loss, progress, before, after, batches);
+        self.measure();
+        cosine
+    }
+
     /// The factor by which every dL/dlogit is multiplied.
     pub(super) fn factor(&self) -> f64 {
         self.factor
@@ -136,7 +164,8 @@ fn program(formula: &Formula) -> Program {
 /// What moves, in words: heads of the columns of a trajectory.
 pub fn names(strategy: &Strategy) -> Vec<String> {
     match &strategy.kind {
-        Kind::Fixed(_) | Kind::Learned(_) => Vec::new(),
+        Kind::Fixed(_) | Kind::Learned { online: None, .. } => Vec::new(),
+        Kind::Learned { online: Some(_), .. } => vec!["cosine".to_string()],
         Kind::Weighted { terms, .. } => (1..=terms.len()).map(|term| format!("weight_{term}")).collect(),
         Kind::Greedy { greedy, .. } => greedy.parameters.iter().map(|parameter| parameter.name.clone()).collect(),
     }

@@ -9,7 +9,8 @@ use burn::optim::AdamConfig;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Recipe;
-use super::moment::Moment;
+use super::learn::online::Before;
+use super::moment::{Moment, Moved};
 use super::objective::Objective;
 use crate::data::Case;
 use crate::losses::strategy::Strategy;
@@ -55,6 +56,17 @@ pub struct Step {
     /// Where the weights or parameters of the loss stood; empty where nothing moves. What they are,
     /// [`names`](super::objective::names) tells.
     pub moving: Vec<f64>,
+    /// Passes of the network that trials of the loss's parameters took, beside those of the step itself.
+    pub trials: Passes,
+}
+
+/// Passes of a batch through a network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// From images to logits.
+    pub forward: usize,
+    /// From slopes of the logits to gradients of all parameters.
+    pub backward: usize,
 }
 
 /// Who is told every finished step and says whether to go on.
@@ -103,17 +115,27 @@ pub fn train_in_phases(mut network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(
         let image = std::mem::take(&mut batch.image);
         let image = Tensor::<5>::from_data(TensorData::new(image, batch.shape), &device);
         let logits = network.forward_at(recipe.precision, image.clone());
+        let mut before = objective.learns().then(|| Before::new(&network, &image, &logits));
         let moment = Moment { job, step, network: &network, optimizer: &optimizer, batch: &batch, image, logits };
-        let Some((reading, mut gradients)) = moment.propagate(&mut objective, mark) else {
+        let Some(Moved { mut reading, trials, mut gradients }) = moment.propagate(&mut objective, mark) else {
             return Outcome::Diverged { step };
         };
         mark(Phase::Backward);
         if !nn::clip_global_norm(&network, &mut gradients, CLIP).is_finite() {
             return Outcome::Diverged { step };
         }
+        if let Some(before) = &mut before {
+            before.remember(&gradients);
+        }
         network = optimizer.step(recipe.rate(step), network, gradients);
+        if let Some(before) = before {
+            let rng = &mut stream(job.seed, Purpose::Trial, job.sequence, step as u64);
+            let other = recipe.patches.batch(job.cases, &recipe.augment, rng);
+            let cosine = objective.learn(recipe.progress(step), &before, &network, [&batch, &other]);
+            reading.moving = vec![cosine];
+        }
         mark(Phase::Optimizer);
-        if !watch(&Step { number: step, loss: reading.loss, moving: reading.moving }) {
+        if !watch(&Step { number: step, loss: reading.loss, moving: reading.moving, trials }) {
             return Outcome::Stopped;
         }
     }

@@ -26,6 +26,8 @@ fn a_step_has_its_parts_and_its_figures() {
         assert!(object[figure].as_f64().unwrap() > 0.0, "{figure}: {object}");
     }
     assert_eq!(object["peak_rss_mib"].is_f64(), cfg!(target_os = "linux"));
+    let moving = ["step", "--width", "2", "--levels", "2", "--size", "8,8,8", "--loss", "greedy(tversky, every=1)"];
+    assert_eq!(measured(&moving)["loss"], "greedy(tversky, every=1)");
 }
 
 #[test]
@@ -60,6 +62,7 @@ fn what_cannot_be_measured_is_refused() {
         (["step", "--size", "32,48,30"], "multiples of 4"),
         (["step", "--size", "32x48x32"], "three numbers"),
         (["step", "--width", "0"], "width"),
+        (["step", "--loss", "dise"], "did you mean `dice`"),
         (["distance", "--repeats", "0"], "1..=100000"),
     ] {
         let assert = lossgen(home.path()).arg("bench").args(line).assert().code(2);

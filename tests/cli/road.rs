@@ -80,7 +80,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 /// Starts the program and kills it as soon as `journal` has so many lines; whether it was still at work.
-fn kill_at(home: &Path, arguments: &[&str], journal: &Path, lines: usize) -> bool {
+pub(super) fn kill_at(home: &Path, arguments: &[&str], journal: &Path, lines: usize) -> bool {
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lossgen"))
         .current_dir(home)
         .args(arguments)
@@ -88,7 +88,7 @@ fn kill_at(home: &Path, arguments: &[&str], journal: &Path, lines: usize) -> boo
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let count = || std::fs::read_to_string(journal).map_or(0, |text| text.lines().count());
+    let count = || std::fs::read(journal).map_or(0, |bytes| String::from_utf8_lossy(&bytes).lines().count());
     while count() < lines && child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -119,10 +119,17 @@ fn a_killed_search_continues_as_if_it_had_not_been() {
 fn a_killed_training_continues_as_if_it_had_not_been() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("tiny.ron"), tiny()).unwrap();
-    let train =
-        ["train", "tiny.ron", "--quiet", "--steps", "12", "--folds", "4", "--loss", "ce", "--loss", "dice", "--out"];
-    lossgen(home.path()).args(train).arg("whole").assert().success();
-    let results = |run: &str| ["table.csv", "cases.csv"].map(|file| text(&home.path().join(run).join(file)));
+    // Losses that move have a state of their own, which begins anew with the training.
+    let losses = ["--loss", "greedy(tversky, every=3, held_out=true)", "--loss", "softadapt(dice, ce, priors=[2, 1])"];
+    let train = ["train", "tiny.ron", "--quiet", "--steps", "12", "--folds", "4"];
+    let train = [&train[..], &losses[..], &["--out"]].concat();
+    lossgen(home.path()).args(&train).arg("whole").assert().success();
+    let files = ["table.csv", "cases.csv", "loss1-fold4-curve.csv", "loss2-fold1-curve.csv", "loss2-fold4-curve.svg"];
+    let results = |run: &str| files.map(|file| text(&home.path().join(run).join(file)));
+    let [.., greedy, _, _] = results("whole");
+    let first = "step,loss,fp_weight,fn_weight,trial_forward_passes,trial_backward_passes";
+    assert!(greedy.starts_with(first) && greedy.lines().nth(1).unwrap().ends_with(",13,4"), "{greedy}");
+    assert!(greedy.lines().nth(2).unwrap().ends_with(",0,0"), "{greedy}");
     let mut interrupted = 0;
     for lines in [1, 3, 5] {
         let out = format!("killed-{lines}");

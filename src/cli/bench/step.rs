@@ -9,12 +9,13 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use super::super::STOP;
 use super::super::term::Term;
+use super::super::{STOP, reference};
 use super::stopwatch::{Durations, Stopwatch};
 use super::{Repeats, Report, formula, stopped};
 use crate::data::{PatchSampler, Phantom, Preprocess};
 use crate::fault::{Fault, Result};
+use crate::losses::form::Form;
 use crate::losses::named;
 use crate::losses::strategy::Strategy;
 use crate::nn::{self, Precision, UNet3dConfig};
@@ -38,6 +39,9 @@ pub(in crate::cli) struct Arguments {
     /// Precision of the convolutions: f32 or bf16
     #[arg(long, value_name = "P", default_value = Precision::default().name(), value_parser = precision)]
     precision: Precision,
+    /// The loss or strategy of the training
+    #[arg(short, long, value_name = "L", default_value = LOSS)]
+    loss: String,
     /// Trainings at the same time, each on a thread of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     candidates: u16,
@@ -45,7 +49,7 @@ pub(in crate::cli) struct Arguments {
     repeats: Repeats,
 }
 
-/// The loss of the step; the one that makes every shared start.
+/// The loss of the step if none is asked for; the one that makes every shared start.
 const LOSS: &str = "dice_ce";
 
 /// Steps of a candidate's training in `configs/evolve.ron`.
@@ -55,7 +59,8 @@ const PROXY_STEPS: f64 = 200.0;
 const PARTS: [&str; 5] = ["batch", "forward", "loss", "backward", "optimizer"];
 
 pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Report> {
-    let Arguments { width, levels, batch, size, precision, candidates, repeats } = *arguments;
+    let Arguments { width, levels, batch, size, precision, candidates, repeats, .. } = *arguments;
+    let loss = reference::compose(&arguments.loss, &Form::default())?.strategy;
     let candidates = usize::from(candidates);
     let config = UNet3dConfig { width, levels, ..UNet3dConfig::default() };
     config.check()?;
@@ -65,19 +70,20 @@ pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Repor
     recipe.check()?;
 
     let parts = if candidates > 1 {
-        together(candidates, || parts(config, &recipe, seed, &Term::new(true, false)))?
+        together(candidates, || parts(config, &recipe, &loss, seed, &Term::new(true, false)))?
     } else {
-        parts(config, &recipe, seed, term)?
+        parts(config, &recipe, &loss, seed, term)?
     };
     let parts = parts.map(|durations| durations.after(repeats.warm_up));
     let peak = peak_memory();
     let fma = fma_peak();
-    let formula = formula::program(&named(LOSS)?.formula, batch, size, repeats, seed, term)?;
+    let formula = loss.formula().map_or_else(|| named(LOSS).map(|loss| loss.formula), Ok)?;
+    let formula = formula::program(&formula, batch, size, repeats, seed, term)?;
 
     let mut report = Report::new("step", repeats);
     report.set("kernels", nn::kernel_path().name_at(precision));
     report.set("precision", precision.name());
-    report.set("loss", LOSS);
+    report.set("loss", loss.name.as_str());
     report.set("width", width);
     report.set("levels", levels);
     report.set("batch", batch);
@@ -112,13 +118,18 @@ pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Repor
 }
 
 /// Durations of the parts of every step, the warm-up included.
-fn parts(config: UNet3dConfig, recipe: &Recipe, seed: u64, term: &Term) -> Result<[Durations; PARTS.len()]> {
+fn parts(
+    config: UNet3dConfig,
+    recipe: &Recipe,
+    loss: &Strategy,
+    seed: u64,
+    term: &Term,
+) -> Result<[Durations; PARTS.len()]> {
     // At least a patch in size, so that patches are cut and not padded.
     let shape = std::array::from_fn(|axis| Phantom::default().shape[axis].max(recipe.patches.patch[axis]));
     let cases = Phantom { cases: 2, shape, seed }.dataset(&Preprocess::default())?.cases;
     let network = config.init(&mut stream(seed, Purpose::Weights, 0, 0), &nn::device().autodiff());
-    let loss = Strategy::from(named(LOSS)?);
-    let job = Job { cases: &cases, loss: &loss, recipe, seed, sequence: 0 };
+    let job = Job { cases: &cases, loss, recipe, seed, sequence: 0 };
     let bar = term.bar(recipe.steps as u64, "steps");
     let mut parts: [Durations; PARTS.len()] = Default::default();
     let mut stopwatch = Stopwatch::start();

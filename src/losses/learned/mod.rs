@@ -74,7 +74,8 @@ impl Learned {
         self.listens.with(voxel, |voxel| self.net.value_and_slope(voxel))
     }
 
-    fn add_slope_gradient(&self, voxel: [f64; 4], share: f64, to: &mut [f64]) {
+    /// Adds `share` times the derivative of a voxel's dL/dlogit by every weight of the network.
+    pub fn add_slope_gradient(&self, voxel: [f64; 4], share: f64, to: &mut [f64]) {
         self.listens.with(voxel, |voxel| self.net.add_slope_gradient(voxel, share, to));
     }
 

@@ -59,7 +59,7 @@ impl Table {
             if count == 1 {
                 return (0, 0.0);
             }
-            let at = (x.clamp(-edge, edge) / edge + 1.0) / 2.0 * (count - 1) as f64;
+            let at = (x.clamp(-edge, edge) + edge) / (2.0 * edge) * (count - 1) as f64;
             let floor = (at.floor() as usize).min(count - 2);
             (floor, at - floor as f64)
         };

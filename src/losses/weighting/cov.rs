@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Cov {
     /// Whether terms may be negative.
     guarded: bool,
+    /// How much of the old means stays at each step, below 1; without it, they are those of the whole past.
+    pub decay: Option<f64>,
     steps: usize,
     /// Least and largest value of each term so far.
     range: Vec<Option<(f64, f64)>>,
@@ -36,6 +38,7 @@ impl Cov {
         let zeros = || vec![0.0; terms];
         Self {
             guarded,
+            decay: None,
             steps: 0,
             range: vec![None; terms],
             mean: zeros(),
@@ -76,7 +79,7 @@ impl Cov {
     fn learn(&mut self, term: usize, value: f64) {
         let step = self.steps as f64;
         let ratio = if self.steps == 0 { 1.0 } else { value / self.mean[term] };
-        let keep = if self.steps == 0 { 0.0 } else { 1.0 - 1.0 / (step + 1.0) };
+        let keep = if self.steps == 0 { 0.0 } else { self.decay.unwrap_or(1.0 - 1.0 / (step + 1.0)) };
         let mean_ratio = keep * self.mean_ratio[term] + (1.0 - keep) * ratio;
         self.squares[term] += (ratio - self.mean_ratio[term]) * (ratio - mean_ratio);
         self.mean_ratio[term] = mean_ratio;
@@ -125,5 +128,17 @@ mod tests {
         let early: f64 = moves[2..100].iter().sum();
         let late: f64 = moves[1900..].iter().sum();
         assert!(late < 0.02 * early, "{late} after {early}");
+    }
+
+    #[test]
+    fn decaying_means_follow_the_authors_by_hand() {
+        let mut cov = Cov { decay: Some(0.9), ..Cov::published(2) };
+        for values in [[2.0, 1.0], [1.0, 1.0]] {
+            cov.step(&values);
+        }
+        // The ratio of the second value is 1 / 2, its mean 0.9 + 0.05, the sum of squares (0.5 - 1)(0.5 - 0.95); the mean of
+        // the values is 0.9 * 2 + 0.1.
+        assert!((cov.mean_ratio[0] - 0.95).abs() < 1e-12 && (cov.squares[0] - 0.225).abs() < 1e-12);
+        assert!((cov.mean[0] - 1.9).abs() < 1e-12);
     }
 }

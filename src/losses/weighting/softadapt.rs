@@ -58,7 +58,8 @@ const FORWARD: [&[f64]; 5] = [
 
 impl SoftAdapt {
     /// The authors' settings: a beta of 0.1, an update every 5 values. The corrected variant moves every step, and its
-    /// slopes are relative, so a beta of 10 makes a term that loses 10 % less a step weigh e times as much.
+    /// slopes are relative and those of the span of its averages, 20 steps: a beta of 10 makes a term that loses 10 % less
+    /// in 20 steps weigh e times as much.
     pub fn new(terms: usize, variant: Variant) -> Self {
         let corrected = variant == Variant::Corrected;
         let zeros = || vec![0.0; terms];
@@ -210,6 +211,17 @@ mod tests {
         let sums: Vec<f64> = (0..5).map(|_| original.step(&[1.0, 2.0]).iter().sum()).collect();
         assert!(sums[0] == 2.0 && (sums[4] - 1.0).abs() < 1e-6, "{sums:?}");
         assert!((corrected.iter().sum::<f64>() - 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_term_that_loses_a_tenth_less_in_twenty_steps_weighs_e_times_as_much() {
+        let mut rule = SoftAdapt::new(2, Variant::Corrected);
+        let value = |rate: f64, step: usize| (-rate * step as f64).exp();
+        let mut weights = Vec::new();
+        for step in 0..400 {
+            weights = rule.step(&[value(0.005, step), 7.0 * value(0.01, step)]);
+        }
+        assert!((weights[0] / weights[1] / std::f64::consts::E - 1.0).abs() < 0.02, "{weights:?}");
     }
 
     #[test]
