@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Common;
+use crate::data::augment::Axis;
 use crate::data::{Dataset, Phantom, Preprocess};
 use crate::evolution::SearchConfig;
 use crate::fault::{Fault, Result};
@@ -105,13 +106,15 @@ pub(super) struct TrainConfig {
     pub(super) recipe: Recipe,
     /// How test volumes are predicted.
     pub(super) window: Window,
+    /// Axes along which they are mirrored as well; logits are averaged.
+    pub(super) mirror: Vec<Axis>,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
         let recipe = Recipe { steps: 1000, ..Recipe::default() };
         let window = Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 };
-        Self { folds: 3, splits: None, recipe, window }
+        Self { folds: 3, splits: None, recipe, window, mirror: Vec::new() }
     }
 }
 

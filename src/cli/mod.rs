@@ -11,6 +11,7 @@ mod inspect;
 mod learn;
 mod loss;
 mod manifest;
+mod predict;
 mod reference;
 mod results;
 mod study;
@@ -46,7 +47,7 @@ struct Common {
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Where the results go; must not exist or be empty
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(short, long, global = true, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Seed of everything random
     #[arg(long, global = true, value_name = "N")]
@@ -78,6 +79,8 @@ enum Command {
     Learn(learn::Arguments),
     /// Train with any loss over k folds and print the table of metrics
     Train(train::Arguments),
+    /// Write masks of images, on the grid and with the header of each
+    Predict(predict::Arguments),
     /// Compare predicted masks with the truth: every metric per case and class, and a summary
     Evaluate(evaluate::Arguments),
     /// The losses that people found, and any formula
@@ -131,7 +134,10 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
     if let Ok(kernels) = std::env::var("LOSSGEN_KERNELS") {
         KernelPath::choose(&kernels)?;
     }
-    if matches!(cli.command, Command::Evolve(_) | Command::Learn(_) | Command::Train(_) | Command::Bench(_)) {
+    if matches!(
+        cli.command,
+        Command::Evolve(_) | Command::Learn(_) | Command::Train(_) | Command::Predict(_) | Command::Bench(_)
+    ) {
         let (place, remark) = device.resolve()?;
         nn::settle(place);
         if let Some(remark) = remark {
@@ -143,6 +149,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Inspect(arguments) => inspect::run(arguments, common, term),
         Command::Learn(arguments) => learn::run(arguments, common, term),
         Command::Train(arguments) => train::run(arguments, common, term),
+        Command::Predict(arguments) => predict::run(arguments, common, term),
         Command::Evaluate(arguments) => evaluate::run(arguments, common, term),
         Command::Loss(command) => loss::run(command, common, term),
         Command::Grammar(command) => grammar::run(command, common, term),

@@ -13,6 +13,7 @@ use super::reference::{self, Composed, Found};
 use super::study::StudyManifest;
 use super::term::Term;
 use super::{Common, STOP, results};
+use crate::data::augment::Axis;
 use crate::data::folds::{self, Fold};
 use crate::data::{Case, Dataset, splits};
 use crate::fault::{Fault, Result};
@@ -23,6 +24,7 @@ use crate::losses::strategy::{Kind, Strategy};
 use crate::notation;
 use crate::run::RunDir;
 use crate::training::crossval::Study;
+use crate::training::model::{self, Channel, Label, ModelCard, TrainedOn, TrainedWith};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -80,11 +82,12 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         network: config.unet(dataset.channels, dataset.classes.len()),
         recipe: &config.train.recipe,
         window: config.train.window,
+        mirror: Axis::chosen(&config.train.mirror),
         seed: config.seed,
         threads: common.threads(),
         stop: &STOP,
     };
-    let results = results::collect(&study, out, term)?;
+    let results = results::collect(&study, &card(config, dataset), out, term)?;
     results.conclude(config.seed, out, common.json, term)
 }
 
@@ -162,6 +165,36 @@ fn resumed(run: &Path, common: &Common, term: &Term) -> Result<Plan> {
         out.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
     }
     Ok(Plan { losses, folds, config: manifest.config, dataset, cases, out })
+}
+
+/// What all models of the run have in common; loss, fold, cases and weights are those of each.
+fn card(config: &Config, dataset: &Dataset) -> ModelCard {
+    let unnamed = |number: usize| format!("channel {number}");
+    let channel = |number: usize| dataset.channel_names.get(number).cloned().unwrap_or_else(|| unnamed(number));
+    let label = |(value, name): &(u8, String)| Label { value: *value, name: name.clone() };
+    ModelCard {
+        version: model::VERSION,
+        lossgen: env!("CARGO_PKG_VERSION").to_string(),
+        network: config.unet(dataset.channels, dataset.classes.len()),
+        activation: config.network.activation,
+        channels: (0..dataset.channels).map(|number| Channel { name: channel(number) }).collect(),
+        numbered: dataset.numbered,
+        labels: dataset.labels.iter().map(label).collect(),
+        preprocess: config.preprocess.clone(),
+        window: config.train.window,
+        mirror: config.train.mirror.clone(),
+        loss: TrainedWith { name: String::new(), text: String::new() },
+        recipe: config.train.recipe.clone(),
+        training: TrainedOn {
+            dataset: dataset.name.clone(),
+            digest: dataset.digest.clone(),
+            cases: Vec::new(),
+            fold: (0, 0),
+            seed: config.seed,
+            kernels: crate::nn::kernel_path().name_at(config.train.recipe.precision),
+        },
+        weights: String::new(),
+    }
 }
 
 /// The one run whose cases must be kept apart.

@@ -48,7 +48,7 @@ impl Case {
         preprocess: &Preprocess,
     ) -> Result<Self> {
         for channel in channels {
-            same_grid("the image", &channel.grid, &mask.grid)?;
+            same_grid("mask", "the image", &channel.grid, &mask.grid)?;
         }
         let truth = classes_of(mask, values, preprocess.labels)?;
         let channels = channels.iter().map(|channel| preprocess.image(channel)).collect::<Result<_>>()?;
@@ -65,7 +65,7 @@ impl Case {
         let mut prepared = Vec::with_capacity(channels);
         for path in &entry.images {
             for channel in nifti::read_channels(path)? {
-                same_grid(&path.display().to_string(), &channel.grid, &mask.grid)
+                same_grid("mask", &path.display().to_string(), &channel.grid, &mask.grid)
                     .map_err(|fault| fault.file(&entry.label))?;
                 prepared.push(preprocess.image(&channel).map_err(|fault| fault.file(path))?);
             }
@@ -129,10 +129,10 @@ impl Case {
     }
 }
 
-/// Refuses a mask that does not lie on its image; `image_name` stands in the message.
-fn same_grid(image_name: &str, image: &Grid, mask: &Grid) -> Result<()> {
+/// Refuses a mask (or channel) that does not lie on its image; `image_name` stands in the message.
+pub(super) fn same_grid(what: &str, image_name: &str, image: &Grid, mask: &Grid) -> Result<()> {
     let Some(difference) = affine::difference(image, mask) else { return Ok(()) };
-    Err(Fault::new(format!("mask is on another grid than its image: {} differs", difference.what))
+    Err(Fault::new(format!("{what} is on another grid than its image: {} differs", difference.what))
         .expected(format!("{}, as {image_name}", difference.first))
         .found(difference.second)
         .hint(Relation::of(image, mask).cure()))
@@ -174,8 +174,14 @@ pub struct Dataset {
     pub name: String,
     /// Names of the foreground classes, in the order of outputs.
     pub classes: Vec<String>,
+    /// Value and name of every label in the masks, by value.
+    pub labels: Vec<(u8, String)>,
     /// Channels of every image.
     pub channels: usize,
+    /// Their names; empty where nobody named them.
+    pub channel_names: Vec<String>,
+    /// Whether channels are files of their own with a number at the end of their names.
+    pub numbered: bool,
     /// The cases, by id.
     pub cases: Vec<Arc<Case>>,
     /// BLAKE3, in hexadecimal, of everything that decides the cases: contents of the files, classes, preprocessing.
@@ -204,7 +210,9 @@ impl Dataset {
         distinct(&layout.entries, &hashes)?;
         let ids = layout.entries.iter().map(|entry| entry.id.as_str());
         let digest = digest(&layout.classes, preprocess, ids.zip(hashes));
-        Self::new(&layout.name, &layout.classes, cases, preprocess, digest)
+        let dataset = Self::new(&layout.name, &layout.classes, cases, preprocess, digest)?;
+        let numbered = layout.entries.iter().any(|entry| layout::is_numbered(&entry.images[0], &entry.id));
+        Ok(Self { channel_names: layout.channels, numbered, ..dataset })
     }
 
     /// Gathers cases that are already in memory; `classes` are label values with their names.
@@ -226,12 +234,14 @@ impl Dataset {
                 .hint("the masks are empty: there is nothing to learn and nothing to judge by"));
         }
         let names = classes.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
+        let labels = classes.to_vec();
         let classes = match preprocess.labels {
             LabelMode::Foreground if names.len() > 1 => vec!["foreground".to_string()],
             _ => names,
         };
         let channels = cases[0].channels.len();
-        Ok(Self { name: name.to_string(), classes, channels, cases, digest })
+        let name = name.to_string();
+        Ok(Self { name, classes, labels, channels, channel_names: Vec::new(), numbered: false, cases, digest })
     }
 
     /// The ids of all cases, in their order.

@@ -23,6 +23,7 @@ pub mod picture;
 pub mod preprocess;
 #[cfg(test)]
 mod real;
+pub mod scan;
 pub mod splits;
 pub mod strata;
 mod stream;
@@ -33,3 +34,4 @@ pub use case::{Case, Dataset};
 pub use patches::{Batch, PatchSampler};
 pub use phantom::Phantom;
 pub use preprocess::{LabelMode, Preprocess};
+pub use scan::Scan;

@@ -4,8 +4,10 @@
 //! same order, so no function here ever has to know which way is up. Distances are in millimetres.
 
 pub mod affine;
+pub mod components;
 pub mod distance;
 pub mod orientation;
+pub mod planes;
 pub mod relation;
 pub mod resample;
 pub mod surface;

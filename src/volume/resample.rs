@@ -77,7 +77,7 @@ fn inside<T>(volume: &Volume<T>, voxel: [i64; 3]) -> Option<usize> {
 }
 
 /// For every new position along an axis, which old positions count how much; the weights of one position sum to one.
-type Weights = Vec<Vec<(usize, f32)>>;
+pub(super) type Weights = Vec<Vec<(usize, f32)>>;
 
 /// One pass per axis that changes.
 fn resized(voxels: &[f32], old: [usize; 3], new: [usize; 3], weights: fn(usize, usize) -> Weights) -> Vec<f32> {
@@ -91,7 +91,7 @@ fn resized(voxels: &[f32], old: [usize; 3], new: [usize; 3], weights: fn(usize, 
 }
 
 /// Applies `weights` (one list of source and weight per new position) along one axis.
-fn along(axis: usize, values: &[f32], shape: [usize; 3], weights: &[Vec<(usize, f32)>]) -> Vec<f32> {
+pub(super) fn along(axis: usize, values: &[f32], shape: [usize; 3], weights: &[Vec<(usize, f32)>]) -> Vec<f32> {
     let inner: usize = shape[axis + 1..].iter().product();
     let outer: usize = shape[..axis].iter().product();
     let mut out = vec![0.0; outer * weights.len() * inner];
@@ -119,7 +119,7 @@ fn covering(old: usize, new: usize) -> Weights {
 }
 
 /// The two old voxels around a new centre when growing, all covered ones when shrinking.
-fn interpolating(old: usize, new: usize) -> Weights {
+pub(super) fn interpolating(old: usize, new: usize) -> Weights {
     if new < old {
         return covering(old, new);
     }

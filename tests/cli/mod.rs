@@ -8,6 +8,7 @@ mod evaluate;
 mod learn;
 mod loss_eval;
 mod plot;
+mod predict;
 mod road;
 
 use std::path::Path;
