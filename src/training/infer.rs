@@ -80,7 +80,10 @@ impl Prediction {
         };
         // One output more than classes is that of the background.
         let background = logits.len() > case.classes();
-        let logits: Vec<Volume<f32>> = logits.into_iter().map(|map| case.restore(map)).collect::<Result<_>>()?;
+        // What was cut away before the network saw it is background.
+        let outside = |output: usize| if background && output == 0 { 0.0 } else { f32::NEG_INFINITY };
+        let restore = |(output, map)| case.restore(map, outside(output));
+        let logits: Vec<Volume<f32>> = logits.into_iter().enumerate().map(restore).collect::<Result<_>>()?;
         Ok(Self { mask: decide(case.native_label.map(|_| 0), &logits, background), logits, background })
     }
 
