@@ -16,7 +16,7 @@ use super::term::{Term, table};
 use super::{Common, STOP};
 use crate::data::augment::Axis;
 use crate::data::layout::{Found, images};
-use crate::data::{Scan, nifti};
+use crate::data::{Prepared, nifti};
 use crate::fault::{Fault, Kind, Result};
 use crate::nn::UNet3d;
 use crate::training::infer::{Inference, Window};
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     let mirror = mirror(arguments.mirror.as_deref(), card)?;
     let Found { place, cases } = images(&arguments.images, card.channels.len(), card.numbered)?;
     let record = output::Record::new(&models, window, mirror, arguments.largest);
-    let output = Output::prepare(common.out.as_deref(), arguments.images.is_file(), record, arguments.resume)?;
+    let output = Output::prepare(common.out.as_deref(), arguments.images.is_file(), &record, arguments.resume)?;
     for remark in models::remarks(&models, mirror, cases.keys()) {
         term.say(&remark);
     }
@@ -137,16 +137,16 @@ impl Work<'_> {
         stopped()?;
         let classes = self.card.classes();
         let mut watch = Stopwatch::start();
-        let scan = Scan::read(files, self.card.channels.len(), &self.card.preprocess)?;
+        let Prepared { channels, way } = self.card.preprocess.read(files, self.card.channels.len())?;
         let read = watch.lap();
-        let bar = self.term.bar(scan.native.shape[0] as u64, "planes");
+        let bar = self.term.bar(way.cut_shape()[0] as u64, "planes");
         bar.set_message(id.to_string());
-        let mask = self.inference.mask(&scan, classes.len(), &mut || {
+        let mask = self.inference.mask(&channels, &way, classes.len(), &mut || {
             bar.inc(1);
             stopped()
         });
         bar.finish_and_clear();
-        drop(scan);
+        drop(channels);
         let mut mask = mask?;
         let predicted = watch.lap();
         let erased = if self.largest { keep_largest(&mut mask) } else { 0 };

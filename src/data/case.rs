@@ -4,6 +4,7 @@
 //! that no number in a table depends on a choice of resampling. Cases never change after loading and are shared by
 //! reference count between threads.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use rayon::prelude::*;
 use super::digest::digest;
 use super::layout::{self, Entry, Layout};
 use super::nifti;
-use super::preprocess::{LabelMode, Preprocess};
+use super::preprocess::{LabelMode, Prepared, Preprocess};
+use super::way::Way;
 use crate::fault::{Fault, Result};
-use crate::volume::{Grid, Volume, affine, relation::Relation, resample};
+use crate::volume::{Grid, Volume, affine, relation::Relation};
 
 /// One subject's image and truth.
 #[derive(Debug, Clone)]
@@ -27,8 +29,10 @@ pub struct Case {
     /// Its truth on the same grid: 0 is background, `c + 1` is class `c`.
     pub label: Arc<Volume<u8>>,
     /// The truth on the grid of the file, in the same classes: what predictions are judged by. The same object as
-    /// `label` where nothing was resampled.
+    /// `label` where the image keeps its grid.
     pub native_label: Arc<Volume<u8>>,
+    /// How the image got to its grid.
+    pub way: Way,
     /// Per class, the positions of its voxels in `label`, ascending: a random one is one draw away.
     pub voxels_of_class: Vec<Vec<u32>>,
     /// The image's file, whose header a prediction copies; none for phantoms.
@@ -48,11 +52,10 @@ impl Case {
         preprocess: &Preprocess,
     ) -> Result<Self> {
         for channel in channels {
-            same_grid("mask", "the image", &channel.grid, &mask.grid)?;
+            same_grid("the image", &channel.grid, &mask.grid)?;
         }
         let truth = classes_of(mask, values, preprocess.labels)?;
-        let channels = channels.iter().map(|channel| preprocess.image(channel)).collect::<Result<_>>()?;
-        Ok(Self::assemble(id, channels, truth, preprocess.labels.count(values)))
+        Ok(Self::assemble(id, preprocess.prepare(channels)?, truth, preprocess.labels.count(values)))
     }
 
     /// Reads and preprocesses the files of a case with `channels` channels.
@@ -62,17 +65,9 @@ impl Case {
     pub fn read(entry: &Entry, channels: usize, values: &[u8], preprocess: &Preprocess) -> Result<Self> {
         let mask = nifti::read_label(&entry.label)?;
         let truth = classes_of(&mask, values, preprocess.labels).map_err(|fault| fault.file(&entry.label))?;
-        let mut prepared = Vec::with_capacity(channels);
-        for path in &entry.images {
-            for channel in nifti::read_channels(path)? {
-                same_grid("mask", &path.display().to_string(), &channel.grid, &mask.grid)
-                    .map_err(|fault| fault.file(&entry.label))?;
-                prepared.push(preprocess.image(&channel).map_err(|fault| fault.file(path))?);
-            }
-        }
-        if prepared.len() != channels {
-            return Err(other_channels(&entry.images[0], channels, prepared.len()));
-        }
+        let prepared = preprocess.read(&entry.images, channels)?;
+        same_grid(&entry.images[0].display().to_string(), prepared.way.native_grid(), &mask.grid)
+            .map_err(|fault| fault.file(&entry.label))?;
         let case = Self::assemble(&entry.id, prepared, truth, preprocess.labels.count(values));
         Ok(Self { source: Some(entry.images[0].clone()), ..case })
     }
@@ -85,19 +80,18 @@ impl Case {
     }
 
     /// Joins a preprocessed image and its native truth.
-    fn assemble(id: &str, channels: Vec<Volume<f32>>, truth: Volume<u8>, classes: usize) -> Self {
+    fn assemble(id: &str, image: Prepared, truth: Volume<u8>, classes: usize) -> Self {
+        let Prepared { channels, way } = image;
         let native_label = Arc::new(truth);
-        let shape = channels[0].grid.shape;
-        let label = if shape == native_label.grid.shape {
-            Arc::clone(&native_label)
-        } else {
-            Arc::new(resample::labels(&native_label, shape))
+        let label = match way.labels(&native_label) {
+            Cow::Borrowed(_) => Arc::clone(&native_label),
+            Cow::Owned(label) => Arc::new(label),
         };
         let mut voxels_of_class = vec![Vec::new(); classes];
         for (index, class) in label.voxels.iter().enumerate().filter(|(_, class)| **class > 0) {
             voxels_of_class[usize::from(*class) - 1].push(index as u32);
         }
-        Self { id: id.to_string(), channels, label, native_label, voxels_of_class, source: None }
+        Self { id: id.to_string(), channels, label, native_label, way, voxels_of_class, source: None }
     }
 
     /// The preprocessed grid.
@@ -116,23 +110,20 @@ impl Case {
     }
 
     /// Brings a map on the preprocessed grid (a logit, a probability) back to the grid of the file, linearly. Deciding
-    /// the class after resampling, not before, keeps edges where the network put them.
+    /// the class after resampling, not before, keeps edges where the network put them. Voxels that were cut away get
+    /// `outside`.
     ///
     /// # Errors
     /// If `map` does not have one value per voxel of the preprocessed grid.
-    pub fn restore(&self, map: Vec<f32>) -> Result<Volume<f32>> {
-        let map = Volume::new(self.grid().clone(), map)?;
-        let native = self.native_grid();
-        let voxels =
-            if map.grid.shape == native.shape { map.voxels } else { resample::linear(&map, native.shape).voxels };
-        Volume::new(native.clone(), voxels)
+    pub fn restore(&self, map: Vec<f32>, outside: f32) -> Result<Volume<f32>> {
+        self.way.restore(map, outside)
     }
 }
 
-/// Refuses a mask (or channel) that does not lie on its image; `image_name` stands in the message.
-pub(super) fn same_grid(what: &str, image_name: &str, image: &Grid, mask: &Grid) -> Result<()> {
+/// Refuses a mask that does not lie on its image; `image_name` stands in the message.
+fn same_grid(image_name: &str, image: &Grid, mask: &Grid) -> Result<()> {
     let Some(difference) = affine::difference(image, mask) else { return Ok(()) };
-    Err(Fault::new(format!("{what} is on another grid than its image: {} differs", difference.what))
+    Err(Fault::new(format!("mask is on another grid than its image: {} differs", difference.what))
         .expected(format!("{}, as {image_name}", difference.first))
         .found(difference.second)
         .hint(Relation::of(image, mask).cure()))
@@ -346,9 +337,9 @@ mod tests {
         assert_eq!((case.grid().shape, case.label.grid.shape), ([2, 3, 8], [2, 3, 8]));
         assert_eq!(case.native_grid(), &mask.grid);
         assert_eq!(case.native_label.voxels, mask.map(|v| u8::from(*v > 0)).voxels);
-        let back = case.restore(vec![1.5; 48]).unwrap();
+        let back = case.restore(vec![1.5; 48], 0.0).unwrap();
         assert_eq!(back.grid, mask.grid);
         assert!(back.voxels.iter().all(|v| (v - 1.5).abs() < 1e-6));
-        assert!(case.restore(vec![0.0; 47]).is_err());
+        assert!(case.restore(vec![0.0; 47], 0.0).is_err());
     }
 }

@@ -1,9 +1,10 @@
 //! Volumes and masks from disk (or made up) to batches: what the trainer sees and what the judge sees.
 //!
 //! The way of a case: [`layout`] finds its files, [`nifti`] reads them, [`check`] says what is wrong with them and
-//! [`picture`] shows it, [`preprocess`] normalises the image, a [`Case`] keeps both the preprocessed and the native truth,
-//! [`folds`] (or [`strata`], kept in [`splits`]) decide who trains on it, [`patches`] cuts batches from it and [`augment`]
-//! varies them. [`phantom`] makes cases out of nothing but a seed. Knows no network and no loss.
+//! [`picture`] shows it, [`preprocess`] normalises the image and [`way`] brings it to the network's grid and predictions
+//! back, a [`Case`] keeps both the preprocessed and the native truth, [`folds`] (or [`strata`], kept in [`splits`]) decide
+//! who trains on it, [`patches`] cuts batches from it and [`augment`] varies them. [`phantom`] makes cases out of nothing
+//! but a seed. Knows no network and no loss.
 
 pub mod augment;
 pub mod case;
@@ -23,15 +24,15 @@ pub mod picture;
 pub mod preprocess;
 #[cfg(test)]
 mod real;
-pub mod scan;
 pub mod splits;
 pub mod strata;
 mod stream;
 mod voxels;
+pub mod way;
 
 pub use augment::Augment;
 pub use case::{Case, Dataset};
 pub use patches::{Batch, PatchSampler};
 pub use phantom::Phantom;
-pub use preprocess::{LabelMode, Preprocess};
-pub use scan::Scan;
+pub use preprocess::{LabelMode, Prepared, Preprocess};
+pub use way::Way;

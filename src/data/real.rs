@@ -78,7 +78,7 @@ fn voxels_sums_affines_and_normalised_values_are_those_of_nibabel() {
             _ => [[0.0, 0.0, 4.0, 0.0], [0.0, -1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]],
         };
         assert_eq!(image.grid.affine, affine, "{id}");
-        let out = Preprocess::default().image(&image).unwrap();
+        let out = Preprocess::default().prepare(std::slice::from_ref(&image)).unwrap().channels.remove(0);
         assert!((out.voxels[out.index(voxel)] - normal).abs() < 1e-4, "{id}: {}", out.voxels[out.index(voxel)]);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::resample::{Weights, along, interpolating};
+use super::resample::{Weights, along, sources};
 
 /// Takes planes of `[channels, height, width]` along the first axis and gives those of another shape.
 pub struct Planes {
@@ -21,11 +21,15 @@ pub struct Planes {
 }
 
 impl Planes {
-    /// From `old` voxels to `new` ones in the same box.
-    pub fn new(channels: usize, old: [usize; 3], new: [usize; 3]) -> Self {
+    /// From `old` voxels to `new` ones in the same box; along the axis `coarse`, if any, planes are repeated.
+    pub fn new(channels: usize, old: [usize; 3], new: [usize; 3], coarse: Option<usize>) -> Self {
         let as_it_is = |n: usize| (0..n).map(|position| vec![(position, 1.0)]).collect();
         let sources = std::array::from_fn(|axis| {
-            if old[axis] == new[axis] { as_it_is(old[axis]) } else { interpolating(old[axis], new[axis]) }
+            if old[axis] == new[axis] {
+                as_it_is(old[axis])
+            } else {
+                sources(coarse == Some(axis), old[axis], new[axis])
+            }
         });
         Self { channels, old, new, sources, held: VecDeque::new(), first: 0, next: 0 }
     }
@@ -85,17 +89,18 @@ mod tests {
             old in [1_usize..7, 1_usize..7, 1_usize..7],
             new in [1_usize..7, 1_usize..7, 1_usize..7],
             channels in 1_usize..3,
+            coarse in prop::option::of(0_usize..3),
         ) {
             let value = |channel: usize, voxel: usize| ((3 * channel + 1) as f32 * voxel as f32 * 0.7).sin();
             let whole: Vec<Vec<f32>> = (0..channels)
                 .map(|channel| {
                     let grid = Grid::aligned(old, [1.0; 3]);
                     let voxels = (0..grid.voxels()).map(|voxel| value(channel, voxel)).collect();
-                    resample::linear(&Volume { grid, voxels }, new).voxels
+                    resample::linear(&Volume { grid, voxels }, new, coarse).voxels
                 })
                 .collect();
             let (from, to) = (old[1] * old[2], new[1] * new[2]);
-            let mut planes = Planes::new(channels, old, new);
+            let mut planes = Planes::new(channels, old, new, coarse);
             let mut given = 0;
             for plane in 0..old[0] {
                 let values: Vec<f32> = (0..channels * from)

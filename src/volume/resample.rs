@@ -2,7 +2,11 @@
 //!
 //! Growing interpolates linearly; shrinking takes the mean of the old voxels that a new one covers, weighted by the
 //! covered length, so that it never aliases and keeps the volume's mean. Both are separable: three passes of short
-//! weight lists. Outside the volume there is nothing to see: resampling repeats the rim, sampling at a point gives zero.
+//! weight lists. Along a coarse axis growing repeats the nearest slice instead: between slices of 4 mm a line through both
+//! is a ghost of two anatomies (nnU-Net treats such an axis apart as well). Outside the volume there is nothing to see:
+//! resampling repeats the rim, sampling at a point gives zero.
+
+use std::borrow::Cow;
 
 use super::affine::refilled;
 use super::{Grid, Volume};
@@ -12,11 +16,25 @@ pub fn shape_at(grid: &Grid, spacing: [f64; 3]) -> [usize; 3] {
     std::array::from_fn(|axis| ((grid.shape[axis] as f64 * grid.spacing[axis] / spacing[axis]).round() as usize).max(1))
 }
 
-/// An image with `shape` voxels in the same box.
+/// Ratio of the largest to the smallest spacing above which the axis of the largest is coarse: nnU-Net's threshold.
+const COARSE: f64 = 3.0;
+
+/// The axis across the slices of a stack: more than three times as coarse as the finest, and coarser than both others.
+pub fn coarse_axis(spacing: [f64; 3]) -> Option<usize> {
+    let finest = spacing.iter().copied().fold(f64::INFINITY, f64::min);
+    let is_coarse = |axis: &usize| {
+        let others = (0..3).filter(|other| other != axis);
+        spacing[*axis] > COARSE * finest && others.into_iter().all(|other| spacing[*axis] > spacing[other])
+    };
+    (0..3).find(is_coarse)
+}
+
+/// An image with `shape` voxels in the same box; along the axis `coarse`, if any, slices are repeated and not blended.
 #[must_use]
-pub fn linear(image: &Volume<f32>, shape: [usize; 3]) -> Volume<f32> {
+pub fn linear(image: &Volume<f32>, shape: [usize; 3], coarse: Option<usize>) -> Volume<f32> {
     let grid = refilled(&image.grid, shape);
-    Volume { voxels: resized(&image.voxels, image.grid.shape, shape, interpolating), grid }
+    let weights = |axis: usize, old: usize, new: usize| sources(coarse == Some(axis), old, new);
+    Volume { voxels: resized(&image.voxels, image.grid.shape, shape, weights), grid }
 }
 
 /// A mask with `shape` voxels in the same box: each new voxel takes the class that fills most of it, a draw goes to the
@@ -33,7 +51,9 @@ pub fn labels(mask: &Volume<u8>, shape: [usize; 3]) -> Volume<u8> {
     let mut most = vec![0.0_f32; grid.voxels()];
     for class in (0..=u8::MAX).filter(|class| present[usize::from(*class)]) {
         let share: Vec<f32> = mask.voxels.iter().map(|voxel| f32::from(u8::from(*voxel == class))).collect();
-        for (new, share) in resized(&share, mask.grid.shape, shape, covering).into_iter().enumerate() {
+        for (new, share) in
+            resized(&share, mask.grid.shape, shape, |_, old, new| covering(old, new)).into_iter().enumerate()
+        {
             // A draw is a draw up to rounding of the weights.
             if share + 1e-5 >= most[new] {
                 (most[new], winner[new]) = (share, class);
@@ -80,14 +100,19 @@ fn inside<T>(volume: &Volume<T>, voxel: [i64; 3]) -> Option<usize> {
 pub(super) type Weights = Vec<Vec<(usize, f32)>>;
 
 /// One pass per axis that changes.
-fn resized(voxels: &[f32], old: [usize; 3], new: [usize; 3], weights: fn(usize, usize) -> Weights) -> Vec<f32> {
+fn resized(
+    voxels: &[f32],
+    old: [usize; 3],
+    new: [usize; 3],
+    weights: impl Fn(usize, usize, usize) -> Weights,
+) -> Vec<f32> {
     let mut shape = old;
-    let mut values = voxels.to_vec();
+    let mut values = Cow::Borrowed(voxels);
     for axis in (0..3).filter(|axis| old[*axis] != new[*axis]) {
-        values = along(axis, &values, shape, &weights(old[axis], new[axis]));
+        values = Cow::Owned(along(axis, &values, shape, &weights(axis, old[axis], new[axis])));
         shape[axis] = new[axis];
     }
-    values
+    values.into_owned()
 }
 
 /// Applies `weights` (one list of source and weight per new position) along one axis.
@@ -118,8 +143,23 @@ fn covering(old: usize, new: usize) -> Weights {
     (0..new).map(sources).collect()
 }
 
+/// The nearest old voxel when growing, all covered ones when shrinking.
+fn repeating(old: usize, new: usize) -> Weights {
+    if new < old {
+        return covering(old, new);
+    }
+    // Where a new centre falls on a border, the later slice, as labels go to the higher class: neither is nearer.
+    let nearest = |position: usize| ((position as f64 + 0.5) * old as f64 / new as f64).floor() as usize;
+    (0..new).map(|position| vec![(nearest(position).min(old - 1), 1.0)]).collect()
+}
+
+/// What an image is made of along an axis, a coarse one or another.
+pub(super) fn sources(is_coarse: bool, old: usize, new: usize) -> Weights {
+    if is_coarse { repeating(old, new) } else { interpolating(old, new) }
+}
+
 /// The two old voxels around a new centre when growing, all covered ones when shrinking.
-pub(super) fn interpolating(old: usize, new: usize) -> Weights {
+fn interpolating(old: usize, new: usize) -> Weights {
     if new < old {
         return covering(old, new);
     }
@@ -154,11 +194,34 @@ mod tests {
     #[test]
     fn halving_is_the_mean_of_two_and_the_same_shape_is_the_same_image() {
         let volume = Volume { grid: Grid::aligned([1, 1, 4], [1.0; 3]), voxels: vec![1.0, 3.0, 10.0, 20.0] };
-        assert_eq!(linear(&volume, [1, 1, 2]).voxels, [2.0, 15.0]);
-        assert_eq!(linear(&volume, [1, 1, 4]), volume);
+        assert_eq!(linear(&volume, [1, 1, 2], None).voxels, [2.0, 15.0]);
+        assert_eq!(linear(&volume, [1, 1, 4], None), volume);
         // PyTorch 2.15: interpolate(mode="linear", align_corners=False) of the same four numbers to eight.
-        let doubled = linear(&volume, [1, 1, 8]).voxels;
+        let doubled = linear(&volume, [1, 1, 8], None).voxels;
         assert_eq!(doubled, [1.0, 1.5, 2.5, 4.75, 8.25, 12.5, 17.5, 20.0]);
+    }
+
+    #[test]
+    fn slices_of_a_coarse_axis_are_repeated_or_averaged_never_blended() {
+        let volume =
+            Volume { grid: Grid::aligned([1, 2, 3], [1.0, 1.0, 4.0]), voxels: vec![1.0, 5.0, 9.0, 3.0, 7.0, 1.0] };
+        let finer = linear(&volume, [1, 2, 8], Some(2)).voxels;
+        assert_eq!(finer[..8], [1.0, 1.0, 1.0, 5.0, 5.0, 9.0, 9.0, 9.0]);
+        assert_eq!(linear(&volume, [1, 2, 1], Some(2)).voxels, linear(&volume, [1, 2, 1], None).voxels);
+        assert_eq!(linear(&volume, [1, 4, 3], Some(2)), linear(&volume, [1, 4, 3], None), "in the plane as ever");
+    }
+
+    #[test]
+    fn the_coarse_axis_is_that_of_a_stack() {
+        for (spacing, axis) in [
+            ([1.0, 1.0, 4.0], Some(2)),
+            ([5.0, 0.5, 0.75], Some(0)),
+            ([1.0, 1.0, 3.0], None),
+            ([1.0, 1.0, 1.0], None),
+            ([0.25, 1.25, 1.25], None),
+        ] {
+            assert_eq!(coarse_axis(spacing), axis, "{spacing:?}");
+        }
     }
 
     #[test]
@@ -193,7 +256,7 @@ mod tests {
         fn weights_sum_to_one_and_shrinking_keeps_the_mean(old in 1_usize..40, new in 1_usize..40) {
             let table = interpolating(old, new);
             prop_assert_eq!(table.len(), new);
-            for list in table.iter().chain(&covering(old, new)) {
+            for list in table.iter().chain(&covering(old, new)).chain(&repeating(old, new)) {
                 prop_assert!((list.iter().map(|(_, w)| f64::from(*w)).sum::<f64>() - 1.0).abs() < 1e-5);
                 prop_assert!(list.iter().all(|(source, w)| *source < old && *w >= -1e-6));
             }

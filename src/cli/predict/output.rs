@@ -51,7 +51,7 @@ impl Output {
     ///
     /// # Errors
     /// If none is given, something is there already, or what is to be continued was made otherwise.
-    pub(super) fn prepare(out: Option<&Path>, single: bool, record: Record, resume: bool) -> Result<Self> {
+    pub(super) fn prepare(out: Option<&Path>, single: bool, record: &Record, resume: bool) -> Result<Self> {
         let Some(out) = out else {
             return Err(Fault::new("nobody said where the masks go")
                 .field("--out")
@@ -70,7 +70,7 @@ impl Output {
         let empty = std::fs::read_dir(out).map_or(true, |mut entries| entries.next().is_none());
         if resume && file.is_file() {
             let earlier: Record = notation::load(&file)?;
-            if earlier != record {
+            if earlier != *record {
                 return Err(Fault::new("masks in the folder were made otherwise")
                     .file(&file)
                     .expected(format!("{record:?}"))
@@ -85,7 +85,7 @@ impl Output {
                 .hint("choose another one with `--out`, or predict what is missing with `--continue`"));
         }
         std::fs::create_dir_all(out).map_err(|error| Fault::io("create", out, &error))?;
-        run::replace(&file, notation::to_text(&record)?.as_bytes())?;
+        run::replace(&file, notation::to_text(record)?.as_bytes())?;
         Ok(Self { path: out.to_path_buf(), is_file: false })
     }
 

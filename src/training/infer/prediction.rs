@@ -1,6 +1,6 @@
 //! Everything that a network says of a case: the mask, and how far its probabilities can be trusted.
 
-use super::{Inference, View, Window, decide};
+use super::{Inference, Window, decide};
 use crate::data::Case;
 use crate::fault::Result;
 use crate::metrics::Calibration;
@@ -14,12 +14,7 @@ use crate::volume::Volume;
 /// If the network wants another number of channels.
 pub fn predict(network: &UNet3d, case: &Case, window: Window) -> Result<Volume<u8>> {
     let inference = Inference { networks: std::slice::from_ref(network), window, mirror: [false; 3] };
-    let mut voxels = Vec::with_capacity(case.native_grid().voxels());
-    inference.planes(&View::of(case), &mut |_, logits, outputs| {
-        voxels.extend(decide(logits, outputs, outputs > case.classes()));
-        Ok(())
-    })?;
-    Volume::new(case.native_grid().clone(), voxels)
+    inference.mask(&case.channels, &case.way, case.classes(), &mut || Ok(()))
 }
 
 /// Everything that a network says of a case, on the grid of the case's file.
@@ -38,20 +33,23 @@ impl Prediction {
     /// # Errors
     /// As [`predict`].
     pub fn of(inference: &Inference<'_>, case: &Case) -> Result<Self> {
-        let grid = case.native_grid().clone();
-        let mut voxels = Vec::with_capacity(grid.voxels());
+        let mut classes = Vec::new();
         let mut all: Vec<Vec<f32>> = Vec::new();
         // One output more than classes is that of the background.
         let background = |outputs: usize| outputs > case.classes();
-        inference.planes(&View::of(case), &mut |_, logits, outputs| {
-            voxels.extend(decide(logits, outputs, background(outputs)));
-            all.resize_with(outputs, || Vec::with_capacity(grid.voxels()));
+        inference.planes(&case.channels, &case.way, &mut |logits, outputs| {
+            classes.extend(decide(logits, outputs, background(outputs)));
+            all.resize_with(outputs, Vec::new);
             let plane = logits.len() / outputs;
             all.iter_mut().zip(logits.chunks_exact(plane)).for_each(|(all, part)| all.extend_from_slice(part));
             Ok(())
         })?;
         let background = background(all.len());
-        Ok(Self { mask: Volume::new(grid, voxels)?, logits: all, background })
+        // What was cut away before the network saw it is background.
+        let outside = |output: usize| if background && output == 0 { 0.0 } else { f32::NEG_INFINITY };
+        let place = |(output, map)| Ok(case.way.place(map, outside(output))?.voxels);
+        let logits = all.into_iter().enumerate().map(place).collect::<Result<_>>()?;
+        Ok(Self { mask: case.way.place(classes, 0)?, logits, background })
     }
 
     /// How well the probabilities of every class, in ascending order from 1, agree with the truth.
