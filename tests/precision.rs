@@ -15,7 +15,8 @@ use lossgen::training::infer::{Window, predict};
 use lossgen::training::proxy::{Proxy, ProxyConfig};
 use lossgen::training::{Job, Outcome, Recipe, train};
 
-const NETWORK: UNet3dConfig = UNet3dConfig { in_channels: 1, out_channels: 1, width: 4, levels: 3 };
+const NETWORK: UNet3dConfig =
+    UNet3dConfig { in_channels: 1, out_channels: 1, width: 4, levels: 3, joins: [0; 3], halvings: [6; 3] };
 
 fn phantoms() -> Dataset {
     Phantom { cases: 10, shape: [32, 32, 16], seed: 1 }.dataset(&Preprocess::default()).unwrap()

@@ -86,11 +86,22 @@ pub(super) struct Network {
     pub(super) levels: usize,
     /// How outputs become probabilities; with a softmax the background has an output of its own.
     pub(super) activation: Activation,
+    /// Whether kernels and strides differ along the axes.
+    pub(super) shape: Shape,
+}
+
+/// Kernels and strides along the axes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Shape {
+    /// As the median spacing of the cases and the patch ask for; alike where voxels are about cubes.
+    Auto,
+    /// Alike, whatever the voxels are.
+    Isotropic,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { width: 8, levels: 3, activation: Activation::Sigmoid }
+        Self { width: 8, levels: 3, activation: Activation::Sigmoid, shape: Shape::Auto }
     }
 }
 
@@ -193,19 +204,15 @@ impl Config {
         self.train.recipe.check().map_err(|fault| fault.within("train.recipe"))?;
         self.learn.check().map_err(|fault| fault.within("learn"))?;
         self.fits_in_memory()?;
-        let multiple = self.unet(1, 1).multiple();
+        // What real voxels ask for is only known when they have been read; phantoms are about cubes.
+        let known = self.network.shape == Shape::Isotropic || matches!(self.data, Source::Phantoms(_));
         let recipes = [
             ("proxy.recipe", &self.proxy.recipe),
             ("learn.recipe", &self.learn.recipe),
             ("train.recipe", &self.train.recipe),
         ];
-        for (field, recipe) in recipes {
-            if recipe.patches.patch.iter().any(|n| n % multiple != 0) {
-                return Err(Fault::new("patch does not fit the network")
-                    .field(format!("{field}.patches.patch"))
-                    .expected(format!("multiples of {multiple}, for {} levels", self.network.levels))
-                    .found(format!("{:?}", recipe.patches.patch)));
-            }
+        for (field, recipe) in recipes.into_iter().filter(|_| known) {
+            fits(&self.isotropic(1, 1), recipe.patches.patch).map_err(|fault| fault.within(field))?;
         }
         self.search.check()?;
         self.preprocess.validate().map_err(|fault| fault.within("preprocess"))
@@ -213,7 +220,7 @@ impl Config {
 
     /// Sizes that are fine one by one and absurd together.
     fn fits_in_memory(&self) -> Result<()> {
-        let parameters = self.unet(1, 1).parameters();
+        let parameters = self.isotropic(1, 1).parameters();
         if parameters > MOST_PARAMETERS {
             return Err(Fault::new("network is impossibly large")
                 .field("network.width, network.levels")
@@ -253,11 +260,33 @@ impl Config {
         }
     }
 
-    /// The network for a number of channels and of foreground classes.
-    pub(super) fn unet(&self, in_channels: usize, classes: usize) -> UNet3dConfig {
+    /// The network for the cases and for patches of a recipe.
+    ///
+    /// # Errors
+    /// If patches do not divide by what the network halves.
+    pub(super) fn unet(&self, dataset: &Dataset, recipe: &Recipe) -> Result<UNet3dConfig> {
+        let patch = recipe.patches.patch;
+        let network = match self.network.shape {
+            Shape::Auto => self.plain(dataset).shaped_for(dataset.spacing(), patch),
+            Shape::Isotropic => self.plain(dataset),
+        };
+        let voxels = || {
+            let [i, j, k] = dataset.spacing();
+            format!("the voxels are of {i} x {j} x {k} mm; change the patch, or `network: (levels: ...)`")
+        };
+        fits(&network, patch).map_err(|fault| fault.within("recipe").hint(voxels()))?;
+        Ok(network)
+    }
+
+    fn plain(&self, dataset: &Dataset) -> UNet3dConfig {
+        self.isotropic(dataset.channels, dataset.classes.len())
+    }
+
+    /// The network for cubes, which no other one of its size exceeds.
+    fn isotropic(&self, in_channels: usize, classes: usize) -> UNet3dConfig {
         let background = usize::from(self.network.activation == Activation::Softmax);
-        let out_channels = classes + background;
-        UNet3dConfig { in_channels, out_channels, width: self.network.width, levels: self.network.levels }
+        let Network { width, levels, .. } = self.network;
+        UNet3dConfig { in_channels, out_channels: classes + background, width, levels, ..UNet3dConfig::default() }
     }
 
     /// The form of losses for a number of foreground classes.
@@ -268,6 +297,19 @@ impl Config {
         };
         Form { classes, ..Form::default() }
     }
+}
+
+/// Whether a network can take a patch.
+fn fits(network: &UNet3dConfig, patch: [usize; 3]) -> Result<()> {
+    let expected = |fault: Fault| {
+        let parts = fault.parts();
+        let expected = parts.iter().find(|(name, _)| *name == "expected").map(|(_, text)| text.clone());
+        Fault::new("patch does not fit the network")
+            .field("patches.patch")
+            .expected(expected.unwrap_or_default())
+            .found(format!("{patch:?}"))
+    };
+    network.check_shape(patch).map_err(expected)
 }
 
 fn built_in(name: &str, text: &str) -> Config {

@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     let task = reference::find(&config.learn.task)?.loss.formula;
     term.say("reading cases ...");
     let dataset = config.dataset()?;
-    let network = config.unet(dataset.channels, dataset.classes.len());
+    let network = config.unet(&dataset, &config.learn.recipe).map_err(|fault| fault.within("learn"))?;
     if config.network.activation == Activation::Softmax {
         return Err(only_sigmoid());
     }

@@ -21,6 +21,7 @@ use crate::formula::eval::Activation;
 use crate::gates::Gates;
 use crate::losses::form::Form;
 use crate::losses::strategy::{Kind, Strategy};
+use crate::nn::UNet3dConfig;
 use crate::notation;
 use crate::run::RunDir;
 use crate::training::crossval::Study;
@@ -56,6 +57,7 @@ struct Plan {
     config: Config,
     losses: Vec<Strategy>,
     dataset: Dataset,
+    network: UNet3dConfig,
     cases: Vec<Arc<Case>>,
     folds: Vec<Fold>,
     out: RunDir,
@@ -66,7 +68,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         Some(run) => resumed(run, common, term)?,
         None => planned(arguments, common, term)?,
     };
-    let Plan { config, losses, dataset, cases, folds, out } = &plan;
+    let Plan { config, losses, dataset, network, cases, folds, out } = &plan;
     term.say(&format!(
         "{} losses x {} folds, {} steps each ({} threads)\nresults: {}\n",
         losses.len(),
@@ -79,7 +81,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         losses,
         cases,
         folds,
-        network: config.unet(dataset.channels, dataset.classes.len()),
+        network: *network,
         recipe: &config.train.recipe,
         window: config.train.window,
         mirror: Axis::chosen(&config.train.mirror),
@@ -87,7 +89,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         threads: common.threads(),
         stop: &STOP,
     };
-    let results = results::collect(&study, &card(config, dataset), out, term)?;
+    let results = results::collect(&study, &card(config, dataset, *network), out, term)?;
     results.conclude(config.seed, out, common.json, term)
 }
 
@@ -142,12 +144,13 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
         None => folds::split(&ids, config.train.folds, config.seed)?,
     };
     let seen = search.map_or(String::new(), |run| format!(", none of them seen by the search of {}", run.display()));
+    let network = config.unet(&dataset, &config.train.recipe).map_err(|fault| fault.within("train"))?;
     term.say(&format!("{}: {} cases{seen}", dataset.name, cases.len()));
 
     let out = RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/train")))?;
     let manifest = StudyManifest::new(&config, &losses, ids, &folds, &dataset);
     out.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
-    Ok(Plan { config, losses, dataset, cases, folds, out })
+    Ok(Plan { config, losses, dataset, network, cases, folds, out })
 }
 
 fn resumed(run: &Path, common: &Common, term: &Term) -> Result<Plan> {
@@ -159,23 +162,24 @@ fn resumed(run: &Path, common: &Common, term: &Term) -> Result<Plan> {
     let dataset = manifest.config.dataset()?;
     check_digest(&manifest.data_digest, &dataset)?;
     let cases = dataset.select(&places(&manifest.cases, &dataset)?);
+    let network = manifest.config.unet(&dataset, &manifest.config.train.recipe)?;
     let (losses, folds) = (manifest.losses()?, manifest.folds()?);
     let out = RunDir::open(run)?;
     if manifest != old {
         out.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
     }
-    Ok(Plan { losses, folds, config: manifest.config, dataset, cases, out })
+    Ok(Plan { losses, folds, config: manifest.config, dataset, network, cases, out })
 }
 
 /// What all models of the run have in common; loss, fold, cases and weights are those of each.
-fn card(config: &Config, dataset: &Dataset) -> ModelCard {
+fn card(config: &Config, dataset: &Dataset, network: UNet3dConfig) -> ModelCard {
     let unnamed = |number: usize| format!("channel {number}");
     let channel = |number: usize| dataset.channel_names.get(number).cloned().unwrap_or_else(|| unnamed(number));
     let label = |(value, name): &(u8, String)| Label { value: *value, name: name.clone() };
     ModelCard {
         version: model::VERSION,
         lossgen: env!("CARGO_PKG_VERSION").to_string(),
-        network: config.unet(dataset.channels, dataset.classes.len()),
+        network,
         activation: config.network.activation,
         channels: (0..dataset.channels).map(|number| Channel { name: channel(number) }).collect(),
         numbered: dataset.numbered,

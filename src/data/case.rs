@@ -240,6 +240,15 @@ impl Dataset {
         self.cases.iter().map(|case| case.id.clone()).collect()
     }
 
+    /// The median spacing of the preprocessed cases along each axis, in mm.
+    pub fn spacing(&self) -> [f64; 3] {
+        std::array::from_fn(|axis| {
+            let mut all: Vec<f64> = self.cases.iter().map(|case| case.grid().spacing[axis]).collect();
+            all.sort_by(f64::total_cmp);
+            all[all.len() / 2]
+        })
+    }
+
     /// The cases at `places`, shared with this dataset.
     ///
     /// # Panics

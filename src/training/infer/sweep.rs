@@ -61,8 +61,8 @@ fn sliding(
 
 /// The size that every network divides, no smaller than `size`.
 fn fitting(inference: &Inference<'_>, size: [usize; 3]) -> [usize; 3] {
-    let multiple = inference.networks[0].multiple();
-    size.map(|n| n.next_multiple_of(multiple))
+    let multiples = inference.networks[0].config().multiples();
+    std::array::from_fn(|axis| size[axis].next_multiple_of(multiples[axis]))
 }
 
 /// Sums of weighted logits of some planes.
