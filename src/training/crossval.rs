@@ -111,6 +111,7 @@ impl Study<'_> {
         match outcome {
             Training::Stopped => None,
             Training::Diverged { step } => Some(CellOutcome::Diverged { step }),
+            Training::Failed(fault) => Some(CellOutcome::Failed { reason: fault.to_string() }),
             Training::Finished(network) => Some(match self.judge(&network, &pick(&fold.test)) {
                 Ok(metrics) => CellOutcome::Trained { network, metrics, curve },
                 Err(fault) => CellOutcome::Failed { reason: fault.to_string() },
@@ -121,7 +122,7 @@ impl Study<'_> {
     fn judge(&self, network: &UNet3d, cases: &[Arc<Case>]) -> Result<Vec<Vec<CaseMetrics>>> {
         let network = nn::inference(network);
         let judge = |case: &Arc<Case>| {
-            let truth = &case.native_label;
+            let truth = &*case.native_label.whole()?;
             let found = Prediction::of(&network, case, self.window)?;
             let calibrations = found.calibrations(&truth.voxels)?;
             let join = |(class, calibration)| {

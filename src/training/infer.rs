@@ -1,9 +1,12 @@
 //! From a network and a case to a mask, and to probabilities, on the grid of the case's file.
 
+use std::borrow::Cow;
+
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Case;
+use crate::data::store::Voxels;
 use crate::fault::{Fault, Result};
 use crate::metrics::Calibration;
 use crate::nn::{self, UNet3d, floats};
@@ -73,7 +76,8 @@ impl Prediction {
     /// As [`predict`].
     pub fn of(network: &UNet3d, case: &Case, window: Window) -> Result<Self> {
         let shape = case.grid().shape;
-        let image: Vec<&[f32]> = case.channels.iter().map(|channel| channel.voxels.as_slice()).collect();
+        let channels: Vec<Cow<'_, Volume<f32>>> = case.channels.iter().map(Voxels::whole).collect::<Result<_>>()?;
+        let image: Vec<&[f32]> = channels.iter().map(|channel| channel.voxels.as_slice()).collect();
         let logits = match window {
             Window::Whole => whole(network, &image, shape),
             Window::Sliding { patch, overlap } => sliding(network, &image, shape, patch, overlap),
@@ -84,7 +88,9 @@ impl Prediction {
         let outside = |output: usize| if background && output == 0 { 0.0 } else { f32::NEG_INFINITY };
         let restore = |(output, map)| case.restore(map, outside(output));
         let logits: Vec<Volume<f32>> = logits.into_iter().enumerate().map(restore).collect::<Result<_>>()?;
-        Ok(Self { mask: decide(case.native_label.map(|_| 0), &logits, background), logits, background })
+        let native = case.native_grid();
+        let empty = Volume { grid: native.clone(), voxels: vec![0; native.voxels()] };
+        Ok(Self { mask: decide(empty, &logits, background), logits, background })
     }
 
     /// How well the probabilities of every class, in ascending order from 1, agree with the truth.
