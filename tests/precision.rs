@@ -36,7 +36,7 @@ fn dice(precision: Precision, seed: u64, train_on: &[Arc<Case>], unseen: &[Arc<C
     let network = inference(&network);
     let judge = |case: &Arc<Case>| {
         let mask = predict(&network, case, Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 }).unwrap();
-        evaluate(&mask, &case.native_label, 1).unwrap().value(Metric::Dice)
+        evaluate(&mask, &case.native_label.whole().unwrap(), 1).unwrap().value(Metric::Dice)
     };
     unseen.iter().map(judge).sum::<f64>() / unseen.len() as f64
 }

@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Common;
+use super::bench::Stopwatch;
+use super::data::check::before_training;
+use super::term::Term;
+use super::{Common, user_cache};
 use crate::data::augment::Axis;
-use crate::data::{Dataset, Phantom, Preprocess};
+use crate::data::store::Voxels;
+use crate::data::{self, Dataset, Phantom, Preprocess};
 use crate::evolution::SearchConfig;
 use crate::fault::{Fault, Result};
 use crate::formula::eval::Activation;
@@ -25,6 +29,9 @@ const VERSION: u32 = 1;
 /// networks of the field have a sixth.
 const MOST_PARAMETERS: usize = 200_000_000;
 
+/// Bytes.
+const GIB: f64 = (1_u64 << 30) as f64;
+
 /// Most values of the first level, for all patches of a batch together: 4 GB for each of its dozen tensors.
 const MOST_VALUES: f64 = 1e9;
 
@@ -37,6 +44,8 @@ pub(super) struct Config {
     pub(super) data: Source,
     #[serde(default)]
     pub(super) preprocess: Preprocess,
+    #[serde(default)]
+    pub(super) cache: Cache,
     #[serde(default)]
     pub(super) split: Split,
     #[serde(default)]
@@ -58,6 +67,22 @@ pub(super) enum Source {
     Phantoms(Phantom),
     /// A folder in any layout that is known; the name is that of the first one, and stands in the runs of people.
     Decathlon(PathBuf),
+}
+
+/// Where the cases of large sets are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cache {
+    /// Memory that all cases may need together, in GiB; those of larger sets are kept in files.
+    pub(super) above_gib: f64,
+    /// The folder of these files; none for that of the person's cache.
+    pub(super) folder: Option<PathBuf>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { above_gib: 4.0, folder: None }
+    }
 }
 
 /// Shares of the cases that the search does not train on.
@@ -199,6 +224,12 @@ impl Config {
                 .found(folder.display())
                 .hint("rename the folder"));
         }
+        if !(self.cache.above_gib >= 0.0 && self.cache.above_gib.is_finite()) {
+            return Err(Fault::new("setting out of range")
+                .field("cache.above_gib")
+                .expected("a number of GiB, 0 to keep every set in files")
+                .found(self.cache.above_gib));
+        }
         self.train.window.check().map_err(|fault| fault.within("train.window"))?;
         self.proxy.check().map_err(|fault| fault.within("proxy"))?;
         self.train.recipe.check().map_err(|fault| fault.within("train.recipe"))?;
@@ -249,15 +280,26 @@ impl Config {
         Ok(())
     }
 
-    /// Reads or makes the cases.
+    /// Reads or makes the cases, and checks those that are read.
     ///
     /// # Errors
     /// If the data cannot be used.
-    pub(super) fn dataset(&self) -> Result<Dataset> {
-        match &self.data {
-            Source::Phantoms(phantom) => phantom.dataset(&self.preprocess),
-            Source::Decathlon(folder) => Dataset::load(folder, &self.preprocess),
-        }
+    pub(super) fn dataset(&self, term: &Term) -> Result<Dataset> {
+        term.say("reading cases ...");
+        let mut watch = Stopwatch::start();
+        let folder = match &self.data {
+            Source::Phantoms(phantom) => return phantom.dataset(&self.preprocess),
+            Source::Decathlon(folder) => folder,
+        };
+        let cache = self.cache.folder.clone().or_else(|| user_cache("cases"));
+        let cache = cache.map(|folder| data::Cache { folder, above: (self.cache.above_gib * GIB) as u64 });
+        let dataset = Dataset::load(folder, &self.preprocess, cache.as_ref())?;
+        let is_cached = dataset.cases.iter().any(|case| matches!(case.channels[0], Voxels::File { .. }));
+        let place = if is_cached { "kept in files" } else { "in memory" };
+        term.detail(&format!("reading and preprocessing: {:.2} s, {place}", watch.lap() / 1e3));
+        before_training(folder, term)?;
+        term.detail(&format!("checking: {:.2} s", watch.lap() / 1e3));
+        Ok(dataset)
     }
 
     /// The network for the cases and for patches of a recipe.

@@ -52,10 +52,15 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         None => Grammar::load(&config.search.grammar)?,
     };
 
-    term.say("reading cases ...");
-    let dataset = config.dataset()?;
-    let split = folds::holdout(&dataset.ids(), config.split.validation, config.split.held_out, config.seed)
-        .map_err(|fault| fault.within("split"))?;
+    let dataset = config.dataset(term)?;
+    let split = folds::holdout(
+        &dataset.ids(),
+        &dataset.subjects(),
+        config.split.validation,
+        config.split.held_out,
+        config.seed,
+    )
+    .map_err(|fault| fault.within("split"))?;
     if let Some(manifest) = &old {
         check_kernels(&manifest.kernels, manifest.config.proxy.recipe.precision)?;
         check_digest(&manifest.data_digest, &dataset)?;

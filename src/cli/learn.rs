@@ -84,14 +84,19 @@ struct Nearest {
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
     let config = configure(arguments, common)?;
     let task = reference::find(&config.learn.task)?.loss.formula;
-    term.say("reading cases ...");
-    let dataset = config.dataset()?;
+    let dataset = config.dataset(term)?;
     let network = config.unet(&dataset, &config.learn.recipe).map_err(|fault| fault.within("learn"))?;
     if config.network.activation == Activation::Softmax {
         return Err(only_sigmoid());
     }
-    let split = folds::holdout(&dataset.ids(), config.split.validation, config.split.held_out, config.seed)
-        .map_err(|fault| fault.within("split"))?;
+    let split = folds::holdout(
+        &dataset.ids(),
+        &dataset.subjects(),
+        config.split.validation,
+        config.split.held_out,
+        config.seed,
+    )
+    .map_err(|fault| fault.within("split"))?;
     let run = RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/learn")))?;
     let manifest = Manifest { command: Command::Learn, ..Manifest::new(&config, "", &dataset, &split) };
     run.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
@@ -120,7 +125,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         })
     });
     bar.finish_and_clear();
-    let loss = loss.ok_or_else(|| Fault::stopped("stopped before the last lesson; nothing was learned"))?;
+    let loss = loss?.ok_or_else(|| Fault::stopped("stopped before the last lesson; nothing was learned"))?;
     let document = pool.install(|| describe(&loss, &config, &lessons))?;
     write(&run, &loss, &lessons, &document)?;
     term.result(&if common.json { json(&document)? } else { text(&document, &run) });

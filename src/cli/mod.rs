@@ -170,6 +170,13 @@ fn listen_for_signals() -> Result<()> {
     .map_err(|error| Fault::failed(format!("cannot listen for signals: {error}")))
 }
 
+/// A folder of the person's cache, because datasets are often on disks that nobody may write to; none if it is not known.
+fn user_cache(name: &str) -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
+    Some(cache.join("lossgen").join(name))
+}
+
 impl Common {
     /// Threads to use.
     fn threads(&self) -> usize {

@@ -141,7 +141,8 @@ impl Work<'_> {
         let read = watch.lap();
         let bar = self.term.bar(way.cut_shape()[0] as u64, "planes");
         bar.set_message(id.to_string());
-        let mask = self.inference.mask(&channels, &way, classes.len(), &mut || {
+        let image: Vec<&[f32]> = channels.iter().map(|channel| channel.voxels.as_slice()).collect();
+        let mask = self.inference.mask(&image, &way, classes.len(), &mut || {
             bar.inc(1);
             stopped()
         });

@@ -125,8 +125,7 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
     let manifest = search.as_deref().map(Manifest::load).transpose()?;
     let config = configure(arguments, manifest.as_ref(), common)?;
 
-    term.say("reading cases ...");
-    let dataset = config.dataset()?;
+    let dataset = config.dataset(term)?;
     let composed = compose(&config.form(dataset.classes.len()))?;
     let losses: Vec<Strategy> = composed.into_iter().map(|composed| composed.strategy).collect();
     let is_softmax = config.network.activation == Activation::Softmax;
@@ -136,12 +135,12 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
     let cases = unseen(&dataset, manifest.as_ref())?;
     let ids: Vec<String> = cases.iter().map(|case| case.id.clone()).collect();
     // Whatever can be wrong is looked at before anything is made.
-    let folds = match &config.train.splits {
-        Some(file) => {
-            let given = splits::read(file)?;
-            splits::places(&given, &ids, &dataset.ids()).map_err(|fault| fault.file(file))?
-        }
-        None => folds::split(&ids, config.train.folds, config.seed)?,
+    let folds = if let Some(file) = &config.train.splits {
+        let given = splits::read(file)?;
+        splits::places(&given, &ids, &dataset.ids()).map_err(|fault| fault.file(file))?
+    } else {
+        let subjects: Vec<String> = cases.iter().map(|case| case.subject.clone()).collect();
+        folds::split(&ids, &subjects, config.train.folds, config.seed)?
     };
     let seen = search.map_or(String::new(), |run| format!(", none of them seen by the search of {}", run.display()));
     let network = config.unet(&dataset, &config.train.recipe).map_err(|fault| fault.within("train"))?;
@@ -158,8 +157,7 @@ fn resumed(run: &Path, common: &Common, term: &Term) -> Result<Plan> {
     check_kernels(&old.kernels, old.config.train.recipe.precision)?;
     let mut manifest = old.clone();
     manifest.config.locate(common.data.as_deref());
-    term.say("reading cases ...");
-    let dataset = manifest.config.dataset()?;
+    let dataset = manifest.config.dataset(term)?;
     check_digest(&manifest.data_digest, &dataset)?;
     let cases = dataset.select(&places(&manifest.cases, &dataset)?);
     let network = manifest.config.unet(&dataset, &manifest.config.train.recipe)?;

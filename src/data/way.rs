@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::header::MOST_VOXELS;
 use super::preprocess::{Preprocess, ThroughPlane};
 use crate::fault::{Fault, Result};
@@ -16,7 +18,7 @@ use crate::volume::planes::Planes;
 use crate::volume::{Grid, Volume, affine, resample};
 
 /// How one image gets to the network's grid.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Way {
     /// The grid of the file.
     native: Grid,
@@ -40,9 +42,18 @@ impl Way {
     /// If the result would not fit in memory.
     pub fn new(settings: &Preprocess, channels: &[Volume<f32>]) -> Result<Self> {
         let native = &channels[0].grid;
-        let whole = [0, 1, 2].map(|axis| 0..native.shape[axis]);
-        let kept = if settings.crop { nonzero(channels).unwrap_or(whole) } else { whole };
-        Self::through(settings, native, &kept)
+        match settings.crop.then(|| nonzero(channels)).flatten() {
+            Some(kept) => Self::through(settings, native, &kept),
+            None => Self::whole(settings, native),
+        }
+    }
+
+    /// The way of an image on the grid `native` of which nothing is cut away.
+    ///
+    /// # Errors
+    /// As [`Way::new`].
+    pub fn whole(settings: &Preprocess, native: &Grid) -> Result<Self> {
+        Self::through(settings, native, &[0, 1, 2].map(|axis| 0..native.shape[axis]))
     }
 
     /// The way of the voxels `kept` (ranges along the axes of the file) of an image on the grid `native`.

@@ -113,6 +113,7 @@ impl Study<'_> {
         match outcome {
             Training::Stopped => None,
             Training::Diverged { step } => Some(CellOutcome::Diverged { step }),
+            Training::Failed(fault) => Some(CellOutcome::Failed { reason: fault.to_string() }),
             Training::Finished(network) => Some(match self.judge(&network, &pick(&fold.test)) {
                 Ok(metrics) => CellOutcome::Trained { network, metrics, curve },
                 Err(fault) => CellOutcome::Failed { reason: fault.to_string() },
@@ -124,7 +125,7 @@ impl Study<'_> {
         let networks = [nn::inference(network)];
         let inference = Inference { networks: &networks, window: self.window, mirror: self.mirror };
         let judge = |case: &Arc<Case>| {
-            let truth = &case.native_label;
+            let truth = &*case.native_label.whole()?;
             let found = Prediction::of(&inference, case)?;
             let calibrations = found.calibrations(&truth.voxels)?;
             let join = |(class, calibration)| {

@@ -125,7 +125,10 @@ const SECOND: f32 = 0.999;
 
 impl School<'_> {
     /// Learns a loss from a random one; `watch` is told every lesson and says whether to go on. `None` if it did not.
-    pub fn learn(&self, watch: &mut dyn FnMut(&Lesson) -> bool) -> Option<Learned> {
+    ///
+    /// # Errors
+    /// If cases cannot be read any more.
+    pub fn learn(&self, watch: &mut dyn FnMut(&Lesson) -> bool) -> Result<Option<Learned>> {
         let Self { config, seed, .. } = self;
         let mut loss = Learned::random(config.listens, config.hidden, &mut stream(*seed, Purpose::Weights, 1 << 20, 0));
         let (probes, task) = (probes(), Program::new(&Plan::new(&self.task)));
@@ -136,10 +139,11 @@ impl School<'_> {
         let mut climber = Climber::new(loss.net().weights().len());
         for number in 0..config.lessons {
             let factor = gradient_factor_of(&loss.slopes(&probes));
-            let lessons: Vec<Learnt> = pupils
+            let lessons: Vec<Result<Learnt>> = pupils
                 .par_iter_mut()
                 .map(|pupil| pupil.step(self, &loss, factor, &task, task_factor, number))
                 .collect();
+            let lessons: Vec<Learnt> = lessons.into_iter().collect::<Result<_>>()?;
             let count = lessons.len() as f64;
             let mut uphill = vec![0.0; loss.net().weights().len()];
             for lesson in &lessons {
@@ -151,13 +155,13 @@ impl School<'_> {
             let mean = |of: fn(&Learnt) -> f64| lessons.iter().map(of).sum::<f64>() / count;
             let lesson = Lesson { number, cosine: mean(|lesson| lesson.cosine), task: mean(|lesson| lesson.task) };
             if !watch(&lesson) {
-                return None;
+                return Ok(None);
             }
         }
-        Some(loss.rounded())
+        Ok(Some(loss.rounded()))
     }
 
-    fn batch(&self, purpose: Purpose, place: usize, number: usize) -> Batch {
+    fn batch(&self, purpose: Purpose, place: usize, number: usize) -> Result<Batch> {
         let rng = &mut stream(self.seed, purpose, (1 << 20) + place as u64, number as u64);
         self.config.recipe.patches.batch(self.cases, &self.config.recipe.augment, rng)
     }
@@ -211,12 +215,12 @@ impl Pupil {
         task: &Program,
         task_factor: f64,
         number: usize,
-    ) -> Learnt {
+    ) -> Result<Learnt> {
         let recipe = &school.config.recipe;
         if self.age >= recipe.steps {
             self.reborn(school);
         }
-        let batch = school.batch(Purpose::Batch, self.place, number);
+        let batch = school.batch(Purpose::Batch, self.place, number)?;
         let (image, logits) = self.outputs(&batch);
         let outputs = floats(logits.clone());
         let inputs = inputs(&batch, &outputs, recipe.progress(self.age));
@@ -230,12 +234,12 @@ impl Pupil {
         let nothing = || Learnt { uphill: vec![0.0; loss.net().weights().len()], cosine: 0.0, task: f64::NAN };
         if !nn::clip_global_norm(&self.network, &mut gradients, CLIP).is_finite() {
             self.reborn(school);
-            return nothing();
+            return Ok(nothing());
         }
         let before = self.network.clone();
         self.network = self.optimizer.step(recipe.rate(self.age), before.clone(), gradients);
 
-        let other = school.batch(Purpose::Trial, self.place, number);
+        let other = school.batch(Purpose::Trial, self.place, number)?;
         let (reached, wanted) = self.task_gradient(&other, task, task_factor);
         let learnt = cosine(&flat, &wanted, &self.spread()).map(|(cosine, direction)| {
             let shares = movement(&before, &image, &direction);
@@ -246,7 +250,7 @@ impl Pupil {
             Learnt { uphill, cosine, task: reached }
         });
         self.age += 1;
-        learnt.unwrap_or_else(nothing)
+        Ok(learnt.unwrap_or_else(nothing))
     }
 
     fn outputs(&self, batch: &Batch) -> (Tensor<5>, Tensor<5>) {

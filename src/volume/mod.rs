@@ -12,10 +12,12 @@ pub mod relation;
 pub mod resample;
 pub mod surface;
 
+use serde::{Deserialize, Serialize};
+
 use crate::fault::{Fault, Result};
 
 /// Where the voxels of an image stand in space.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
     /// Number of voxels along each axis.
     pub shape: [usize; 3],

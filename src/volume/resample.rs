@@ -63,13 +63,13 @@ pub fn labels(mask: &Volume<u8>, shape: [usize; 3]) -> Volume<u8> {
     Volume { grid, voxels: winner }
 }
 
-/// The value of `image` at `point` (voxel indices), linear between voxel centres, falling to zero within one voxel
-/// outside the volume.
+/// The value at `point` (voxel indices), linear between voxel centres, falling to zero within one voxel outside the volume.
+/// `image` begins at the voxel `first` of what the point is given in.
 #[inline]
-pub fn linear_at(image: &Volume<f32>, point: [f64; 3]) -> f32 {
+pub fn linear_at(image: &Volume<f32>, first: [usize; 3], point: [f64; 3]) -> f32 {
     let floor = point.map(f64::floor);
     let fraction: [f32; 3] = std::array::from_fn(|axis| (point[axis] - floor[axis]) as f32);
-    let corner = floor.map(|f| f as i64);
+    let corner: [i64; 3] = std::array::from_fn(|axis| floor[axis] as i64 - first[axis] as i64);
     let mut value = 0.0;
     for step in 0..8_u8 {
         let up = [step >> 2 & 1, step >> 1 & 1, step & 1];
@@ -82,10 +82,12 @@ pub fn linear_at(image: &Volume<f32>, point: [f64; 3]) -> f32 {
     value
 }
 
-/// The class of `mask` at the voxel nearest to `point` (voxel indices), 0 outside the volume.
+/// The class at the voxel nearest to `point` (voxel indices), 0 outside the volume. `mask` begins at the voxel `first` of
+/// what the point is given in.
 #[inline]
-pub fn nearest_at(mask: &Volume<u8>, point: [f64; 3]) -> u8 {
-    inside(mask, point.map(|p| (p + 0.5).floor() as i64)).map_or(0, |index| mask.voxels[index])
+pub fn nearest_at(mask: &Volume<u8>, first: [usize; 3], point: [f64; 3]) -> u8 {
+    let nearest = std::array::from_fn(|axis| (point[axis] + 0.5).floor() as i64 - first[axis] as i64);
+    inside(mask, nearest).map_or(0, |index| mask.voxels[index])
 }
 
 /// Position of a voxel, if it exists.
@@ -96,8 +98,19 @@ fn inside<T>(volume: &Volume<T>, voxel: [i64; 3]) -> Option<usize> {
     exists.then(|| volume.index(voxel.map(|v| v as usize)))
 }
 
-/// For every new position along an axis, which old positions count how much; the weights of one position sum to one.
-pub(super) type Weights = Vec<Vec<(usize, f32)>>;
+/// For every new position along an axis, which old positions count how much.
+pub type Weights = Vec<Vec<(usize, f32)>>;
+
+/// Sums of `values`, of `shape`, with the products of weights along each axis: interpolation, filters and splines, whatever
+/// is separable. The result has as many positions along an axis as its table.
+pub fn weighted(values: &[f32], mut shape: [usize; 3], tables: &[Weights; 3]) -> Vec<f32> {
+    let mut result = Cow::Borrowed(values);
+    for (axis, table) in tables.iter().enumerate() {
+        result = Cow::Owned(along(axis, &result, shape, table));
+        shape[axis] = table.len();
+    }
+    result.into_owned()
+}
 
 /// One pass per axis that changes.
 fn resized(
@@ -227,11 +240,11 @@ mod tests {
     #[test]
     fn values_between_voxels_are_exact_on_a_ramp_and_zero_outside() {
         let volume = ramp([4, 5, 6]);
-        assert!((linear_at(&volume, [1.25, 2.5, 3.75]) - (1.25 + 25.0 - 11.25)).abs() < 1e-5);
-        assert_eq!(linear_at(&volume, [-1.0, 2.0, 2.0]), 0.0);
+        assert!((linear_at(&volume, [0; 3], [1.25, 2.5, 3.75]) - (1.25 + 25.0 - 11.25)).abs() < 1e-5);
+        assert_eq!(linear_at(&volume, [0; 3], [-1.0, 2.0, 2.0]), 0.0);
         let mask = volume.map(|v| u8::from(*v > 10.0));
-        assert_eq!(nearest_at(&mask, [1.4, 2.4, 0.6]), mask.voxels[mask.index([1, 2, 1])]);
-        assert_eq!(nearest_at(&mask, [-0.6, 0.0, 0.0]), 0);
+        assert_eq!(nearest_at(&mask, [0; 3], [1.4, 2.4, 0.6]), mask.voxels[mask.index([1, 2, 1])]);
+        assert_eq!(nearest_at(&mask, [0; 3], [-0.6, 0.0, 0.0]), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `lossgen data`: datasets looked at, checked, divided and made up.
 
-mod check;
+pub(super) mod check;
 mod show;
 mod split;
 

@@ -34,20 +34,20 @@ pub struct Inference<'a> {
 type Tell<'a> = dyn FnMut(&[f32], usize) -> Result<()> + 'a;
 
 impl Inference<'_> {
-    /// The mask of an image, on the grid of its file: 0 is background, c + 1 is class c of `classes`. `plane` is called
+    /// The mask of an image that was prepared in this way (voxels of each channel), on the grid of its file: 0 is background, c + 1 is class c of `classes`. `plane` is called
     /// after each plane of the mask and may end the work.
     ///
     /// # Errors
     /// If the network wants another number of channels, or those of `plane`.
     pub fn mask(
         &self,
-        channels: &[Volume<f32>],
+        image: &[&[f32]],
         way: &Way,
         classes: usize,
         plane: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Volume<u8>> {
         let mut voxels = Vec::new();
-        self.planes(channels, way, &mut |logits, outputs| {
+        self.planes(image, way, &mut |logits, outputs| {
             voxels.extend(decide(logits, outputs, outputs > classes));
             plane()
         })?;
@@ -55,19 +55,18 @@ impl Inference<'_> {
     }
 
     /// Tells every plane of what `way` has cut out, at the resolution of the file.
-    fn planes(&self, channels: &[Volume<f32>], way: &Way, tell: &mut Tell<'_>) -> Result<()> {
+    fn planes(&self, image: &[&[f32]], way: &Way, tell: &mut Tell<'_>) -> Result<()> {
         let config = self.networks[0].config();
-        if config.in_channels != channels.len() {
+        if config.in_channels != image.len() {
             return Err(Fault::new("image has not the channels of the network")
                 .field("channels")
                 .expected(format!("{} channels", config.in_channels))
-                .found(channels.len())
+                .found(image.len())
                 .hint("predict images like those that the network was trained on"));
         }
         let outputs = config.out_channels;
         let mut planes = way.planes(outputs);
-        let image: Vec<&[f32]> = channels.iter().map(|channel| channel.voxels.as_slice()).collect();
-        sweep::sweep(self, &image, way.grid().shape, &mut |plane| planes.push(plane, |_, logits| tell(logits, outputs)))
+        sweep::sweep(self, image, way.grid().shape, &mut |plane| planes.push(plane, |_, logits| tell(logits, outputs)))
     }
 }
 
@@ -98,7 +97,7 @@ mod tests {
 
     fn masks(networks: &[UNet3d], window: Window, mirror: [bool; 3], flips: [bool; 3]) -> Vec<u8> {
         let Prepared { channels, way } = Preprocess::default().prepare(&[image(flips)]).unwrap();
-        Inference { networks, window, mirror }.mask(&channels, &way, 2, &mut || Ok(())).unwrap().voxels
+        Inference { networks, window, mirror }.mask(&[&channels[0].voxels], &way, 2, &mut || Ok(())).unwrap().voxels
     }
 
     #[test]
@@ -159,7 +158,7 @@ mod tests {
             let settings = Preprocess { axes, ..more };
             let mask = |image: &Volume<f32>| {
                 let Prepared { channels, way } = settings.prepare(std::slice::from_ref(image)).unwrap();
-                inference.mask(&channels, &way, 2, &mut || Ok(())).unwrap()
+                inference.mask(&[&channels[0].voxels], &way, 2, &mut || Ok(())).unwrap()
             };
             let straight = mask(&turned_image([0, 1, 2], [false; 3]));
             assert!(straight.voxels.contains(&1) && straight.voxels.contains(&2));

@@ -1,7 +1,10 @@
 //! Everything that a network says of a case: the mask, and how far its probabilities can be trusted.
 
+use std::borrow::Cow;
+
 use super::{Inference, Window, decide};
 use crate::data::Case;
+use crate::data::store::Voxels;
 use crate::fault::Result;
 use crate::metrics::Calibration;
 use crate::nn::UNet3d;
@@ -11,10 +14,20 @@ use crate::volume::Volume;
 /// largest probability, above 0.5 if each class has a sigmoid of its own.
 ///
 /// # Errors
-/// If the network wants another number of channels.
+/// If the network wants another number of channels, or the case cannot be read any more.
 pub fn predict(network: &UNet3d, case: &Case, window: Window) -> Result<Volume<u8>> {
     let inference = Inference { networks: std::slice::from_ref(network), window, mirror: [false; 3] };
-    inference.mask(&case.channels, &case.way, case.classes(), &mut || Ok(()))
+    let channels = whole(case)?;
+    inference.mask(&voxels(&channels), &case.way, case.classes(), &mut || Ok(()))
+}
+
+/// The image, in memory.
+fn whole(case: &Case) -> Result<Vec<Cow<'_, Volume<f32>>>> {
+    case.channels.iter().map(Voxels::whole).collect()
+}
+
+fn voxels<'a>(channels: &'a [Cow<'_, Volume<f32>>]) -> Vec<&'a [f32]> {
+    channels.iter().map(|channel| channel.voxels.as_slice()).collect()
 }
 
 /// Everything that a network says of a case, on the grid of the case's file.
@@ -37,7 +50,8 @@ impl Prediction {
         let mut all: Vec<Vec<f32>> = Vec::new();
         // One output more than classes is that of the background.
         let background = |outputs: usize| outputs > case.classes();
-        inference.planes(&case.channels, &case.way, &mut |logits, outputs| {
+        let channels = whole(case)?;
+        inference.planes(&voxels(&channels), &case.way, &mut |logits, outputs| {
             classes.extend(decide(logits, outputs, background(outputs)));
             all.resize_with(outputs, Vec::new);
             let plane = logits.len() / outputs;
