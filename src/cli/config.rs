@@ -235,15 +235,21 @@ impl Config {
         self.train.recipe.check().map_err(|fault| fault.within("train.recipe"))?;
         self.learn.check().map_err(|fault| fault.within("learn"))?;
         self.fits_in_memory()?;
-        // What real voxels ask for is only known when they have been read; phantoms are about cubes.
-        let known = self.network.shape == Shape::Isotropic || matches!(self.data, Source::Phantoms(_));
+        // What the voxels of files ask for is only known when they have been read.
+        let spacing = match (&self.data, self.network.shape) {
+            (_, Shape::Isotropic) => Some([1.0; 3]),
+            (Source::Phantoms(phantom), Shape::Auto) if self.preprocess.keeps_the_grid() => Some(phantom.spacing()),
+            _ => None,
+        };
         let recipes = [
             ("proxy.recipe", &self.proxy.recipe),
             ("learn.recipe", &self.learn.recipe),
             ("train.recipe", &self.train.recipe),
         ];
-        for (field, recipe) in recipes.into_iter().filter(|_| known) {
-            fits(&self.isotropic(1, 1), recipe.patches.patch).map_err(|fault| fault.within(field))?;
+        for (field, recipe) in recipes {
+            let patch = recipe.patches.patch;
+            let network = spacing.map(|spacing| self.isotropic(1, 1).shaped_for(spacing, patch));
+            network.map_or(Ok(()), |network| fits(&network, patch)).map_err(|fault| fault.within(field))?;
         }
         self.search.check()?;
         self.preprocess.validate().map_err(|fault| fault.within("preprocess"))
@@ -367,6 +373,7 @@ mod tests {
         for (name, text) in [
             ("smoke.ron", include_str!("../../configs/smoke.ron")),
             ("evolve.ron", include_str!("../../configs/evolve.ron")),
+            ("lumbar.ron", include_str!("../../configs/lumbar.ron")),
         ] {
             let config = built_in(name, text);
             config.check().unwrap_or_else(|fault| panic!("{name}: {fault}"));

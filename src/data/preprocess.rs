@@ -117,6 +117,11 @@ impl Preprocess {
         Ok(())
     }
 
+    /// Whether every image keeps its voxels and their order.
+    pub fn keeps_the_grid(&self) -> bool {
+        self.axes.is_none() && !self.crop && self.average == [1; 3] && self.spacing.is_none()
+    }
+
     /// Makes an image, one channel at least, ready for a network.
     ///
     /// # Errors

@@ -134,6 +134,11 @@ impl Phantom {
         replace(&path, (text + "\n").as_bytes())
     }
 
+    /// Distance of voxel centres along i, j, k, in mm.
+    pub fn spacing(&self) -> [f64; 3] {
+        self.grid().spacing
+    }
+
     /// Image and mask of one case, as a scanner would store them.
     fn scan(&self, number: usize) -> (Volume<i16>, Volume<u8>) {
         scan::scan(&self.grid(), &mut stream(self.seed, Purpose::Phantom, 0, number as u64))
