@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn kernels_and_strides_are_those_of_nnunet() {
-        // nnU-Net 2.6.2: get_pool_and_conv_props(spacing, patch, 4, 999999) with as many levels as it finds.
+        // The steps of nnU-Net's `get_pool_and_conv_props` (version 2, smallest feature map 4), cut off at so many levels.
         let (flat, all, wide) = ([3, 3, 1], [3, 3, 3], [2, 2, 1]);
         assert_eq!(shape(3, [2.0, 2.0, 4.0], [32, 32, 16]), (vec![flat, all, all], vec![wide, [2; 3]]));
         assert_eq!(shape(4, [1.0, 1.0, 4.0], [64, 64, 16]), (vec![flat, flat, all, all], vec![wide, wide, [2; 3]]));
