@@ -15,7 +15,8 @@ use lossgen::training::infer::{Window, predict};
 use lossgen::training::proxy::{Proxy, ProxyConfig};
 use lossgen::training::{Job, Outcome, Recipe, train};
 
-const NETWORK: UNet3dConfig = UNet3dConfig { in_channels: 1, out_channels: 1, width: 4, levels: 3 };
+const NETWORK: UNet3dConfig =
+    UNet3dConfig { in_channels: 1, out_channels: 1, width: 4, levels: 3, joins: [0; 3], halvings: [6; 3] };
 
 fn phantoms() -> Dataset {
     Phantom { cases: 10, shape: [32, 32, 16], seed: 1 }.dataset(&Preprocess::default()).unwrap()
@@ -35,7 +36,7 @@ fn dice(precision: Precision, seed: u64, train_on: &[Arc<Case>], unseen: &[Arc<C
     let network = inference(&network);
     let judge = |case: &Arc<Case>| {
         let mask = predict(&network, case, Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 }).unwrap();
-        evaluate(&mask, &case.native_label, 1).unwrap().value(Metric::Dice)
+        evaluate(&mask, &case.native_label.whole().unwrap(), 1).unwrap().value(Metric::Dice)
     };
     unseen.iter().map(judge).sum::<f64>() / unseen.len() as f64
 }

@@ -25,7 +25,7 @@ fn outcomes(data: &Dataset, trial: Trial, losses: &[Formula], seed: u64, threads
     let stop = AtomicBool::new(false);
     let proxy = Proxy {
         config: &config,
-        network: UNet3dConfig { in_channels: 1, out_channels: 1, width: 4, levels: 3 },
+        network: UNet3dConfig { width: 4, ..UNet3dConfig::default() },
         train: data.select(&[0, 1, 2, 3, 4, 5]),
         validation: data.select(&[6, 7, 8, 9]),
         digest: &data.digest,

@@ -23,7 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("stats",     &["fault"]),
     ("metrics",   &["fault", "stats", "volume"]),
     ("nn",        &["fault", "formula", "rng"]),
-    ("training",  &["data", "evolution", "fault", "formula", "gates", "losses", "metrics", "nn", "rng", "run", "volume"]),
+    ("training",  &["data", "evolution", "fault", "formula", "gates", "losses", "metrics", "nn", "notation", "rng", "run", "volume"]),
     ("cli",       &["atlas", "data", "evolution", "export", "fault", "formula", "gates", "grammar", "losses", "metrics", "nn", "notation", "report", "rng", "run", "stats", "training", "volume"]),
 ];
 

@@ -4,8 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Common;
-use crate::data::{Dataset, Phantom, Preprocess};
+use super::bench::Stopwatch;
+use super::data::check::before_training;
+use super::term::Term;
+use super::{Common, user_cache};
+use crate::data::augment::Axis;
+use crate::data::store::Voxels;
+use crate::data::{self, Dataset, Phantom, Preprocess};
 use crate::evolution::SearchConfig;
 use crate::fault::{Fault, Result};
 use crate::formula::eval::Activation;
@@ -24,6 +29,9 @@ const VERSION: u32 = 1;
 /// networks of the field have a sixth.
 const MOST_PARAMETERS: usize = 200_000_000;
 
+/// Bytes.
+const GIB: f64 = (1_u64 << 30) as f64;
+
 /// Most values of the first level, for all patches of a batch together: 4 GB for each of its dozen tensors.
 const MOST_VALUES: f64 = 1e9;
 
@@ -36,6 +44,8 @@ pub(super) struct Config {
     pub(super) data: Source,
     #[serde(default)]
     pub(super) preprocess: Preprocess,
+    #[serde(default)]
+    pub(super) cache: Cache,
     #[serde(default)]
     pub(super) split: Split,
     #[serde(default)]
@@ -57,6 +67,22 @@ pub(super) enum Source {
     Phantoms(Phantom),
     /// A folder in any layout that is known; the name is that of the first one, and stands in the runs of people.
     Decathlon(PathBuf),
+}
+
+/// Where the cases of large sets are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Cache {
+    /// Memory that all cases may need together, in GiB; those of larger sets are kept in files.
+    pub(super) above_gib: f64,
+    /// The folder of these files; none for that of the person's cache.
+    pub(super) folder: Option<PathBuf>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { above_gib: 4.0, folder: None }
+    }
 }
 
 /// Shares of the cases that the search does not train on.
@@ -85,11 +111,22 @@ pub(super) struct Network {
     pub(super) levels: usize,
     /// How outputs become probabilities; with a softmax the background has an output of its own.
     pub(super) activation: Activation,
+    /// Whether kernels and strides differ along the axes.
+    pub(super) shape: Shape,
+}
+
+/// Kernels and strides along the axes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Shape {
+    /// As the median spacing of the cases and the patch ask for; alike where voxels are about cubes.
+    Auto,
+    /// Alike, whatever the voxels are.
+    Isotropic,
 }
 
 impl Default for Network {
     fn default() -> Self {
-        Self { width: 8, levels: 3, activation: Activation::Sigmoid }
+        Self { width: 8, levels: 3, activation: Activation::Sigmoid, shape: Shape::Auto }
     }
 }
 
@@ -105,13 +142,15 @@ pub(super) struct TrainConfig {
     pub(super) recipe: Recipe,
     /// How test volumes are predicted.
     pub(super) window: Window,
+    /// Axes along which they are mirrored as well; logits are averaged.
+    pub(super) mirror: Vec<Axis>,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
         let recipe = Recipe { steps: 1000, ..Recipe::default() };
         let window = Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 };
-        Self { folds: 3, splits: None, recipe, window }
+        Self { folds: 3, splits: None, recipe, window, mirror: Vec::new() }
     }
 }
 
@@ -185,24 +224,32 @@ impl Config {
                 .found(folder.display())
                 .hint("rename the folder"));
         }
+        if !(self.cache.above_gib >= 0.0 && self.cache.above_gib.is_finite()) {
+            return Err(Fault::new("setting out of range")
+                .field("cache.above_gib")
+                .expected("a number of GiB, 0 to keep every set in files")
+                .found(self.cache.above_gib));
+        }
         self.train.window.check().map_err(|fault| fault.within("train.window"))?;
         self.proxy.check().map_err(|fault| fault.within("proxy"))?;
         self.train.recipe.check().map_err(|fault| fault.within("train.recipe"))?;
         self.learn.check().map_err(|fault| fault.within("learn"))?;
         self.fits_in_memory()?;
-        let multiple = self.unet(1, 1).multiple();
+        // What the voxels of files ask for is only known when they have been read.
+        let spacing = match (&self.data, self.network.shape) {
+            (_, Shape::Isotropic) => Some([1.0; 3]),
+            (Source::Phantoms(phantom), Shape::Auto) if self.preprocess.keeps_the_grid() => Some(phantom.spacing()),
+            _ => None,
+        };
         let recipes = [
             ("proxy.recipe", &self.proxy.recipe),
             ("learn.recipe", &self.learn.recipe),
             ("train.recipe", &self.train.recipe),
         ];
         for (field, recipe) in recipes {
-            if recipe.patches.patch.iter().any(|n| n % multiple != 0) {
-                return Err(Fault::new("patch does not fit the network")
-                    .field(format!("{field}.patches.patch"))
-                    .expected(format!("multiples of {multiple}, for {} levels", self.network.levels))
-                    .found(format!("{:?}", recipe.patches.patch)));
-            }
+            let patch = recipe.patches.patch;
+            let network = spacing.map(|spacing| self.isotropic(1, 1).shaped_for(spacing, patch));
+            network.map_or(Ok(()), |network| fits(&network, patch)).map_err(|fault| fault.within(field))?;
         }
         self.search.check()?;
         self.preprocess.validate().map_err(|fault| fault.within("preprocess"))
@@ -210,7 +257,7 @@ impl Config {
 
     /// Sizes that are fine one by one and absurd together.
     fn fits_in_memory(&self) -> Result<()> {
-        let parameters = self.unet(1, 1).parameters();
+        let parameters = self.isotropic(1, 1).parameters();
         if parameters > MOST_PARAMETERS {
             return Err(Fault::new("network is impossibly large")
                 .field("network.width, network.levels")
@@ -240,22 +287,55 @@ impl Config {
         Ok(())
     }
 
-    /// Reads or makes the cases.
+    /// Reads or makes the cases, and checks those that are read.
     ///
     /// # Errors
     /// If the data cannot be used.
-    pub(super) fn dataset(&self) -> Result<Dataset> {
-        match &self.data {
-            Source::Phantoms(phantom) => phantom.dataset(&self.preprocess),
-            Source::Decathlon(folder) => Dataset::load(folder, &self.preprocess),
-        }
+    pub(super) fn dataset(&self, term: &Term) -> Result<Dataset> {
+        term.say("reading cases ...");
+        let mut watch = Stopwatch::start();
+        let folder = match &self.data {
+            Source::Phantoms(phantom) => return phantom.dataset(&self.preprocess),
+            Source::Decathlon(folder) => folder,
+        };
+        let cache = self.cache.folder.clone().or_else(|| user_cache("cases"));
+        let cache = cache.map(|folder| data::Cache { folder, above: (self.cache.above_gib * GIB) as u64 });
+        let dataset = Dataset::load(folder, &self.preprocess, cache.as_ref())?;
+        let is_cached = dataset.cases.iter().any(|case| matches!(case.channels[0], Voxels::File { .. }));
+        let place = if is_cached { "kept in files" } else { "in memory" };
+        term.detail(&format!("reading and preprocessing: {:.2} s, {place}", watch.lap() / 1e3));
+        before_training(folder, term)?;
+        term.detail(&format!("checking: {:.2} s", watch.lap() / 1e3));
+        Ok(dataset)
     }
 
-    /// The network for a number of channels and of foreground classes.
-    pub(super) fn unet(&self, in_channels: usize, classes: usize) -> UNet3dConfig {
+    /// The network for the cases and for patches of a recipe.
+    ///
+    /// # Errors
+    /// If patches do not divide by what the network halves.
+    pub(super) fn unet(&self, dataset: &Dataset, recipe: &Recipe) -> Result<UNet3dConfig> {
+        let patch = recipe.patches.patch;
+        let network = match self.network.shape {
+            Shape::Auto => self.plain(dataset).shaped_for(dataset.spacing(), patch),
+            Shape::Isotropic => self.plain(dataset),
+        };
+        let voxels = || {
+            let [i, j, k] = dataset.spacing();
+            format!("the voxels are of {i} x {j} x {k} mm; change the patch, or `network: (levels: ...)`")
+        };
+        fits(&network, patch).map_err(|fault| fault.within("recipe").hint(voxels()))?;
+        Ok(network)
+    }
+
+    fn plain(&self, dataset: &Dataset) -> UNet3dConfig {
+        self.isotropic(dataset.channels, dataset.classes.len())
+    }
+
+    /// The network for cubes, which no other one of its size exceeds.
+    fn isotropic(&self, in_channels: usize, classes: usize) -> UNet3dConfig {
         let background = usize::from(self.network.activation == Activation::Softmax);
-        let out_channels = classes + background;
-        UNet3dConfig { in_channels, out_channels, width: self.network.width, levels: self.network.levels }
+        let Network { width, levels, .. } = self.network;
+        UNet3dConfig { in_channels, out_channels: classes + background, width, levels, ..UNet3dConfig::default() }
     }
 
     /// The form of losses for a number of foreground classes.
@@ -266,6 +346,19 @@ impl Config {
         };
         Form { classes, ..Form::default() }
     }
+}
+
+/// Whether a network can take a patch.
+fn fits(network: &UNet3dConfig, patch: [usize; 3]) -> Result<()> {
+    let expected = |fault: Fault| {
+        let parts = fault.parts();
+        let expected = parts.iter().find(|(name, _)| *name == "expected").map(|(_, text)| text.clone());
+        Fault::new("patch does not fit the network")
+            .field("patches.patch")
+            .expected(expected.unwrap_or_default())
+            .found(format!("{patch:?}"))
+    };
+    network.check_shape(patch).map_err(expected)
 }
 
 fn built_in(name: &str, text: &str) -> Config {
@@ -281,6 +374,7 @@ mod tests {
         for (name, text) in [
             ("smoke.ron", include_str!("../../configs/smoke.ron")),
             ("evolve.ron", include_str!("../../configs/evolve.ron")),
+            ("lumbar.ron", include_str!("../../configs/lumbar.ron")),
         ] {
             let config = built_in(name, text);
             config.check().unwrap_or_else(|fault| panic!("{name}: {fault}"));

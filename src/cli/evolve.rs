@@ -15,6 +15,7 @@ use crate::evolution::{Breeder, Evaluator, Event, Individual, Origin, Population
 use crate::fault::{Fault, Result};
 use crate::gates::{Open, Rejection};
 use crate::grammar::Grammar;
+use crate::nn::UNet3dConfig;
 use crate::notation;
 use crate::run::RunDir;
 use crate::stats::paired::{Paired, differences};
@@ -53,16 +54,22 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         None => Grammar::load(&config.search.grammar)?,
     };
 
-    term.say("reading cases ...");
-    let dataset = config.dataset()?;
-    let split = folds::holdout(&dataset.ids(), config.split.validation, config.split.held_out, config.seed)
-        .map_err(|fault| fault.within("split"))?;
+    let dataset = config.dataset(term)?;
+    let split = folds::holdout(
+        &dataset.ids(),
+        &dataset.subjects(),
+        config.split.validation,
+        config.split.held_out,
+        config.seed,
+    )
+    .map_err(|fault| fault.within("split"))?;
     if let Some(manifest) = &old {
         check_kernels(&manifest.kernels, manifest.config.proxy.recipe.precision)?;
         check_digest(&manifest.data_digest, &dataset)?;
     }
     let breeder = Breeder { config: &config.search, seed: config.seed, grammar: &grammar, stop: &STOP };
     breeder.check()?;
+    let network = config.unet(&dataset, &config.proxy.recipe).map_err(|fault| fault.within("proxy"))?;
     // The directory is made after everything that can be wrong has been looked at: nothing is left half-made.
     let run = match &arguments.resume {
         Some(path) => RunDir::open(path)?,
@@ -73,10 +80,11 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         run.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
     }
     introduce(&config, &dataset, &split, &run, common, term);
+    introduce_network(&config, &network, term);
 
     let proxy = Proxy {
         config: &config.proxy,
-        network: config.unet(dataset.channels, dataset.classes.len()),
+        network,
         train: dataset.select(&split.train),
         validation: dataset.select(&split.validation),
         digest: &dataset.digest,
@@ -148,9 +156,12 @@ fn introduce(config: &Config, dataset: &Dataset, split: &Holdout, run: &RunDir, 
         common.threads(),
     ));
     term.say(&format!("run: {}\n", run.path().display()));
-    let parameters = config.unet(dataset.channels, dataset.classes.len()).parameters();
+}
+
+fn introduce_network(config: &Config, network: &UNet3dConfig, term: &Term) {
     term.detail(&format!(
-        "network: {parameters} parameters; kernels: {}; seed {}",
+        "network: {} parameters; kernels: {}; seed {}",
+        network.parameters(),
         crate::nn::kernel_path().name_at(config.proxy.recipe.precision),
         config.seed
     ));

@@ -91,14 +91,19 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     let old = arguments.resume.as_deref().map(|run| Manifest::of(run, Command::Learn)).transpose()?;
     let config = configure(arguments, old.as_ref(), common)?;
     let task = reference::find(&config.learn.task)?.loss.formula;
-    term.say("reading cases ...");
-    let dataset = config.dataset()?;
-    let network = config.unet(dataset.channels, dataset.classes.len());
+    let dataset = config.dataset(term)?;
+    let network = config.unet(&dataset, &config.learn.recipe).map_err(|fault| fault.within("learn"))?;
     if config.network.activation == Activation::Softmax {
         return Err(only_sigmoid());
     }
-    let split = folds::holdout(&dataset.ids(), config.split.validation, config.split.held_out, config.seed)
-        .map_err(|fault| fault.within("split"))?;
+    let split = folds::holdout(
+        &dataset.ids(),
+        &dataset.subjects(),
+        config.split.validation,
+        config.split.held_out,
+        config.seed,
+    )
+    .map_err(|fault| fault.within("split"))?;
     if let Some(old) = &old {
         check_kernels(&old.kernels, config.learn.recipe.precision)?;
         check_digest(&old.data_digest, &dataset)?;
@@ -151,7 +156,7 @@ fn teach(course: &mut Course<'_>, task: &str, run: &RunDir, term: &Term) -> Resu
     bar.set_position(course.lessons().len() as u64);
     let mut stopped = false;
     while !course.is_over() && !stopped {
-        let lesson = course.lesson();
+        let lesson = course.lesson()?;
         bar.inc(1);
         bar.set_message(format!("cosine {:.3}, {task} {:.3}", lesson.cosine, lesson.task));
         stopped = STOP.load(Ordering::SeqCst);

@@ -12,6 +12,7 @@ mod inspect;
 mod learn;
 mod loss;
 mod manifest;
+mod predict;
 mod reference;
 mod results;
 mod study;
@@ -47,7 +48,7 @@ struct Common {
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Where the results go; must not exist or be empty
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(short, long, global = true, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Seed of everything random
     #[arg(long, global = true, value_name = "N")]
@@ -79,6 +80,8 @@ enum Command {
     Learn(learn::Arguments),
     /// Train with any loss over k folds and print the table of metrics
     Train(train::Arguments),
+    /// Write masks of images, on the grid and with the header of each
+    Predict(predict::Arguments),
     /// Compare predicted masks with the truth: every metric per case and class, and a summary
     Evaluate(evaluate::Arguments),
     /// The losses that people found, and any formula
@@ -134,7 +137,10 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
     if let Ok(kernels) = std::env::var("LOSSGEN_KERNELS") {
         KernelPath::choose(&kernels)?;
     }
-    if matches!(cli.command, Command::Evolve(_) | Command::Learn(_) | Command::Train(_) | Command::Bench(_)) {
+    if matches!(
+        cli.command,
+        Command::Evolve(_) | Command::Learn(_) | Command::Train(_) | Command::Predict(_) | Command::Bench(_)
+    ) {
         let (place, remark) = device.resolve()?;
         nn::settle(place);
         if let Some(remark) = remark {
@@ -146,6 +152,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Inspect(arguments) => inspect::run(arguments, common, term),
         Command::Learn(arguments) => learn::run(arguments, common, term),
         Command::Train(arguments) => train::run(arguments, common, term),
+        Command::Predict(arguments) => predict::run(arguments, common, term),
         Command::Evaluate(arguments) => evaluate::run(arguments, common, term),
         Command::Export(arguments) => export::run(arguments, common, term),
         Command::Loss(command) => loss::run(command, common, term),
@@ -165,6 +172,13 @@ fn listen_for_signals() -> Result<()> {
         }
     })
     .map_err(|error| Fault::failed(format!("cannot listen for signals: {error}")))
+}
+
+/// A folder of the person's cache, because datasets are often on disks that nobody may write to; none if it is not known.
+fn user_cache(name: &str) -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
+    Some(cache.join("lossgen").join(name))
 }
 
 impl Common {

@@ -10,12 +10,13 @@ use super::term::{Term, table};
 use crate::fault::{Fault, Result};
 use crate::metrics::table::{Row, Table, pair, write_csv};
 use crate::metrics::{CaseMetrics, Metric};
-use crate::nn::{UNet3d, encode};
+use crate::nn::UNet3d;
 use crate::report::trajectory::picture;
 use crate::rng::{Purpose, stream};
 use crate::run::{Journal, RunDir, read_journal};
 use crate::stats::{self, holm, wilcoxon};
 use crate::training::crossval::{Cell, CellOutcome, Study};
+use crate::training::model::{Model, ModelCard, TrainedOn, TrainedWith};
 use crate::training::objective::names;
 use crate::training::{Passes, Step};
 
@@ -44,11 +45,11 @@ enum Ending {
 }
 
 /// Trains the cells of a study that are not in the journal of `out`; every finished one is on the disk before the next is
-/// looked at.
+/// looked at. `card` is what all models have in common.
 ///
 /// # Errors
 /// If a result cannot be written, or a signal stopped the work.
-pub(super) fn collect(study: &Study<'_>, out: &RunDir, term: &Term) -> Result<Results> {
+pub(super) fn collect(study: &Study<'_>, card: &ModelCard, out: &RunDir, term: &Term) -> Result<Results> {
     let file = out.file("cells.jsonl");
     let earlier: Vec<Finished> = read_journal(&file)?;
     let mut cells: BTreeMap<(usize, usize), Ending> =
@@ -67,7 +68,7 @@ pub(super) fn collect(study: &Study<'_>, out: &RunDir, term: &Term) -> Result<Re
                 let rows = rows(study, cell, metrics);
                 let mean = Table { rows: rows.clone() }.over_cases(Metric::Dice, None).mean;
                 term.say(&format!("  {place}: Dice {:.2} %{}", 100.0 * mean, cost(&curve)));
-                trouble = trouble.take().or_else(|| save(study, out, cell, &network, &curve).err());
+                trouble = trouble.take().or_else(|| save(study, card, out, cell, &network, &curve).err());
                 Some(Ending::Trained(rows))
             }
             CellOutcome::Diverged { step } => {
@@ -136,10 +137,25 @@ fn rows(study: &Study<'_>, cell: Cell, metrics: Vec<Vec<CaseMetrics>>) -> Vec<Ro
     cases.zip(metrics).flat_map(one).collect()
 }
 
-/// Weights of the network, and the curve of a cell: the loss of every step, and where what moves stood.
-fn save(study: &Study<'_>, out: &RunDir, cell: Cell, network: &UNet3d, curve: &[Step]) -> Result<()> {
-    let stem = format!("loss{}-fold{}", cell.loss + 1, cell.fold + 1);
-    out.write(&format!("{stem}.safetensors"), &encode(network)?)?;
+/// Name of the model and of the curve of a cell.
+fn stem(cell: Cell) -> String {
+    format!("loss{}-fold{}", cell.loss + 1, cell.fold + 1)
+}
+
+/// The model of a cell, and its curve: the loss of every step, and where what moves stood.
+fn save(study: &Study<'_>, card: &ModelCard, out: &RunDir, cell: Cell, network: &UNet3d, curve: &[Step]) -> Result<()> {
+    let stem = stem(cell);
+    let (loss, fold) = (&study.losses[cell.loss], &study.folds[cell.fold]);
+    let card = ModelCard {
+        loss: TrainedWith { name: loss.name.clone(), text: loss.text.clone() },
+        training: TrainedOn {
+            cases: fold.train.iter().map(|place| study.cases[*place].id.clone()).collect(),
+            fold: (cell.fold + 1, study.folds.len()),
+            ..card.training.clone()
+        },
+        ..card.clone()
+    };
+    Model::save(&out.file(&stem), card, network)?;
     let moved = names(&study.losses[cell.loss]);
     let mut csv = [&["step".to_string(), "loss".to_string()], &moved[..]].concat().join(",");
     let has_trials = curve.iter().any(|step| step.trials != Passes::default());

@@ -65,8 +65,9 @@ impl StudyManifest {
     /// # Errors
     /// If they are not folds of these cases.
     pub(super) fn folds(&self) -> Result<Vec<Fold>> {
+        // Before folds were written down, everybody was one case.
         if self.folds.is_empty() {
-            return folds::split(&self.cases, self.config.train.folds, self.config.seed);
+            return folds::split(&self.cases, &self.cases, self.config.train.folds, self.config.seed);
         }
         splits::places(&self.folds, &self.cases, &self.cases)
     }

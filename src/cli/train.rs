@@ -13,6 +13,7 @@ use super::reference::{self, Composed, Found};
 use super::study::StudyManifest;
 use super::term::Term;
 use super::{Common, STOP, results};
+use crate::data::augment::Axis;
 use crate::data::folds::{self, Fold};
 use crate::data::{Case, Dataset, splits};
 use crate::fault::{Fault, Result};
@@ -20,9 +21,11 @@ use crate::formula::eval::Activation;
 use crate::gates::Gates;
 use crate::losses::form::Form;
 use crate::losses::strategy::{Kind, Strategy};
+use crate::nn::UNet3dConfig;
 use crate::notation;
 use crate::run::RunDir;
 use crate::training::crossval::Study;
+use crate::training::model::{self, Channel, Label, ModelCard, TrainedOn, TrainedWith};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -54,6 +57,7 @@ struct Plan {
     config: Config,
     losses: Vec<Strategy>,
     dataset: Dataset,
+    network: UNet3dConfig,
     cases: Vec<Arc<Case>>,
     folds: Vec<Fold>,
     out: RunDir,
@@ -64,7 +68,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         Some(run) => resumed(run, common, term)?,
         None => planned(arguments, common, term)?,
     };
-    let Plan { config, losses, dataset, cases, folds, out } = &plan;
+    let Plan { config, losses, dataset, network, cases, folds, out } = &plan;
     term.say(&format!(
         "{} losses x {} folds, {} steps each ({} threads)\nresults: {}\n",
         losses.len(),
@@ -77,14 +81,15 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         losses,
         cases,
         folds,
-        network: config.unet(dataset.channels, dataset.classes.len()),
+        network: *network,
         recipe: &config.train.recipe,
         window: config.train.window,
+        mirror: Axis::chosen(&config.train.mirror),
         seed: config.seed,
         threads: common.threads(),
         stop: &STOP,
     };
-    let results = results::collect(&study, out, term)?;
+    let results = results::collect(&study, &card(config, dataset, *network), out, term)?;
     results.conclude(config.seed, out, common.json, term)
 }
 
@@ -120,8 +125,7 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
     let manifest = search.as_deref().map(Manifest::load).transpose()?;
     let config = configure(arguments, manifest.as_ref(), common)?;
 
-    term.say("reading cases ...");
-    let dataset = config.dataset()?;
+    let dataset = config.dataset(term)?;
     let composed = compose(&config.form(dataset.classes.len()))?;
     let losses: Vec<Strategy> = composed.into_iter().map(|composed| composed.strategy).collect();
     let is_softmax = config.network.activation == Activation::Softmax;
@@ -131,20 +135,21 @@ fn planned(arguments: &Arguments, common: &Common, term: &Term) -> Result<Plan> 
     let cases = unseen(&dataset, manifest.as_ref())?;
     let ids: Vec<String> = cases.iter().map(|case| case.id.clone()).collect();
     // Whatever can be wrong is looked at before anything is made.
-    let folds = match &config.train.splits {
-        Some(file) => {
-            let given = splits::read(file)?;
-            splits::places(&given, &ids, &dataset.ids()).map_err(|fault| fault.file(file))?
-        }
-        None => folds::split(&ids, config.train.folds, config.seed)?,
+    let folds = if let Some(file) = &config.train.splits {
+        let given = splits::read(file)?;
+        splits::places(&given, &ids, &dataset.ids()).map_err(|fault| fault.file(file))?
+    } else {
+        let subjects: Vec<String> = cases.iter().map(|case| case.subject.clone()).collect();
+        folds::split(&ids, &subjects, config.train.folds, config.seed)?
     };
     let seen = search.map_or(String::new(), |run| format!(", none of them seen by the search of {}", run.display()));
+    let network = config.unet(&dataset, &config.train.recipe).map_err(|fault| fault.within("train"))?;
     term.say(&format!("{}: {} cases{seen}", dataset.name, cases.len()));
 
     let out = RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/train")))?;
     let manifest = StudyManifest::new(&config, &losses, ids, &folds, &dataset);
     out.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
-    Ok(Plan { config, losses, dataset, cases, folds, out })
+    Ok(Plan { config, losses, dataset, network, cases, folds, out })
 }
 
 fn resumed(run: &Path, common: &Common, term: &Term) -> Result<Plan> {
@@ -152,16 +157,46 @@ fn resumed(run: &Path, common: &Common, term: &Term) -> Result<Plan> {
     check_kernels(&old.kernels, old.config.train.recipe.precision)?;
     let mut manifest = old.clone();
     manifest.config.locate(common.data.as_deref());
-    term.say("reading cases ...");
-    let dataset = manifest.config.dataset()?;
+    let dataset = manifest.config.dataset(term)?;
     check_digest(&manifest.data_digest, &dataset)?;
     let cases = dataset.select(&places(&manifest.cases, &dataset)?);
+    let network = manifest.config.unet(&dataset, &manifest.config.train.recipe)?;
     let (losses, folds) = (manifest.losses()?, manifest.folds()?);
     let out = RunDir::open(run)?;
     if manifest != old {
         out.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
     }
-    Ok(Plan { losses, folds, config: manifest.config, dataset, cases, out })
+    Ok(Plan { losses, folds, config: manifest.config, dataset, network, cases, out })
+}
+
+/// What all models of the run have in common; loss, fold, cases and weights are those of each.
+fn card(config: &Config, dataset: &Dataset, network: UNet3dConfig) -> ModelCard {
+    let unnamed = |number: usize| format!("channel {number}");
+    let channel = |number: usize| dataset.channel_names.get(number).cloned().unwrap_or_else(|| unnamed(number));
+    let label = |(value, name): &(u8, String)| Label { value: *value, name: name.clone() };
+    ModelCard {
+        version: model::VERSION,
+        lossgen: env!("CARGO_PKG_VERSION").to_string(),
+        network,
+        activation: config.network.activation,
+        channels: (0..dataset.channels).map(|number| Channel { name: channel(number) }).collect(),
+        numbered: dataset.numbered,
+        labels: dataset.labels.iter().map(label).collect(),
+        preprocess: config.preprocess.clone(),
+        window: config.train.window,
+        mirror: config.train.mirror.clone(),
+        loss: TrainedWith { name: String::new(), text: String::new() },
+        recipe: config.train.recipe.clone(),
+        training: TrainedOn {
+            dataset: dataset.name.clone(),
+            digest: dataset.digest.clone(),
+            cases: Vec::new(),
+            fold: (0, 0),
+            seed: config.seed,
+            kernels: crate::nn::kernel_path().name_at(config.train.recipe.precision),
+        },
+        weights: String::new(),
+    }
 }
 
 /// The one run whose cases must be kept apart.

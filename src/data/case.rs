@@ -4,33 +4,41 @@
 //! that no number in a table depends on a choice of resampling. Cases never change after loading and are shared by
 //! reference count between threads.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::cache::Cache;
 use super::digest::digest;
 use super::layout::{self, Entry, Layout};
 use super::nifti;
-use super::preprocess::{LabelMode, Preprocess};
+use super::preprocess::{LabelMode, Prepared, Preprocess};
+use super::store::{Places, Voxels};
+use super::way::Way;
 use crate::fault::{Fault, Result};
-use crate::volume::{Grid, Volume, affine, relation::Relation, resample};
+use crate::volume::{Grid, Volume, affine, relation::Relation};
 
 /// One subject's image and truth.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// Name of the case, unique in its dataset.
     pub id: String,
+    /// The person: cases of one are never on both sides of a split.
+    pub subject: String,
     /// The preprocessed image: one volume for each channel, all on the same grid.
-    pub channels: Vec<Volume<f32>>,
+    pub channels: Vec<Voxels<f32>>,
     /// Its truth on the same grid: 0 is background, `c + 1` is class `c`.
-    pub label: Arc<Volume<u8>>,
+    pub label: Arc<Voxels<u8>>,
     /// The truth on the grid of the file, in the same classes: what predictions are judged by. The same object as
-    /// `label` where nothing was resampled.
-    pub native_label: Arc<Volume<u8>>,
+    /// `label` where the image keeps its grid.
+    pub native_label: Arc<Voxels<u8>>,
+    /// How the image got to its grid.
+    pub way: Way,
     /// Per class, the positions of its voxels in `label`, ascending: a random one is one draw away.
-    pub voxels_of_class: Vec<Vec<u32>>,
+    pub voxels_of_class: Vec<Places>,
     /// The image's file, whose header a prediction copies; none for phantoms.
     pub source: Option<PathBuf>,
 }
@@ -51,8 +59,7 @@ impl Case {
             same_grid("the image", &channel.grid, &mask.grid)?;
         }
         let truth = classes_of(mask, values, preprocess.labels)?;
-        let channels = channels.iter().map(|channel| preprocess.image(channel)).collect::<Result<_>>()?;
-        Ok(Self::assemble(id, channels, truth, preprocess.labels.count(values)))
+        Ok(Self::assemble(id, preprocess.prepare(channels)?, truth, preprocess.labels.count(values)))
     }
 
     /// Reads and preprocesses the files of a case with `channels` channels.
@@ -62,52 +69,47 @@ impl Case {
     pub fn read(entry: &Entry, channels: usize, values: &[u8], preprocess: &Preprocess) -> Result<Self> {
         let mask = nifti::read_label(&entry.label)?;
         let truth = classes_of(&mask, values, preprocess.labels).map_err(|fault| fault.file(&entry.label))?;
-        let mut prepared = Vec::with_capacity(channels);
-        for path in &entry.images {
-            for channel in nifti::read_channels(path)? {
-                same_grid(&path.display().to_string(), &channel.grid, &mask.grid)
-                    .map_err(|fault| fault.file(&entry.label))?;
-                prepared.push(preprocess.image(&channel).map_err(|fault| fault.file(path))?);
-            }
-        }
-        if prepared.len() != channels {
-            return Err(other_channels(&entry.images[0], channels, prepared.len()));
-        }
+        let prepared = preprocess.read(&entry.images, channels)?;
+        same_grid(&entry.images[0].display().to_string(), prepared.way.native_grid(), &mask.grid)
+            .map_err(|fault| fault.file(&entry.label))?;
         let case = Self::assemble(&entry.id, prepared, truth, preprocess.labels.count(values));
-        Ok(Self { source: Some(entry.images[0].clone()), ..case })
-    }
-
-    /// Reads every case of a dataset in parallel; results stand in the order of its entries, good and bad alike.
-    pub fn read_all(layout: &Layout, preprocess: &Preprocess) -> Vec<Result<Self>> {
-        let values: Vec<u8> = layout.classes.iter().map(|(value, _)| *value).collect();
-        let channels = layout.channels.len();
-        layout.entries.par_iter().map(|entry| Self::read(entry, channels, &values, preprocess)).collect()
+        Ok(Self { subject: entry.subject.clone(), source: Some(entry.images[0].clone()), ..case })
     }
 
     /// Joins a preprocessed image and its native truth.
-    fn assemble(id: &str, channels: Vec<Volume<f32>>, truth: Volume<u8>, classes: usize) -> Self {
-        let native_label = Arc::new(truth);
-        let shape = channels[0].grid.shape;
-        let label = if shape == native_label.grid.shape {
-            Arc::clone(&native_label)
-        } else {
-            Arc::new(resample::labels(&native_label, shape))
+    fn assemble(id: &str, image: Prepared, truth: Volume<u8>, classes: usize) -> Self {
+        let Prepared { channels, way } = image;
+        let label = match way.labels(&truth) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(label) => Some(label),
         };
         let mut voxels_of_class = vec![Vec::new(); classes];
-        for (index, class) in label.voxels.iter().enumerate().filter(|(_, class)| **class > 0) {
+        for (index, class) in
+            label.as_ref().unwrap_or(&truth).voxels.iter().enumerate().filter(|(_, class)| **class > 0)
+        {
             voxels_of_class[usize::from(*class) - 1].push(index as u32);
         }
-        Self { id: id.to_string(), channels, label, native_label, voxels_of_class, source: None }
+        let native_label = Arc::new(Voxels::Memory(truth));
+        Self {
+            id: id.to_string(),
+            subject: id.to_string(),
+            channels: channels.into_iter().map(Voxels::Memory).collect(),
+            label: label.map_or_else(|| Arc::clone(&native_label), |label| Arc::new(Voxels::Memory(label))),
+            native_label,
+            way,
+            voxels_of_class: voxels_of_class.into_iter().map(Places::Memory).collect(),
+            source: None,
+        }
     }
 
     /// The preprocessed grid.
     pub fn grid(&self) -> &Grid {
-        &self.channels[0].grid
+        self.way.grid()
     }
 
     /// The grid of the file.
     pub fn native_grid(&self) -> &Grid {
-        &self.native_label.grid
+        self.native_label.grid()
     }
 
     /// Number of foreground classes.
@@ -116,16 +118,13 @@ impl Case {
     }
 
     /// Brings a map on the preprocessed grid (a logit, a probability) back to the grid of the file, linearly. Deciding
-    /// the class after resampling, not before, keeps edges where the network put them.
+    /// the class after resampling, not before, keeps edges where the network put them. Voxels that were cut away get
+    /// `outside`.
     ///
     /// # Errors
     /// If `map` does not have one value per voxel of the preprocessed grid.
-    pub fn restore(&self, map: Vec<f32>) -> Result<Volume<f32>> {
-        let map = Volume::new(self.grid().clone(), map)?;
-        let native = self.native_grid();
-        let voxels =
-            if map.grid.shape == native.shape { map.voxels } else { resample::linear(&map, native.shape).voxels };
-        Volume::new(native.clone(), voxels)
+    pub fn restore(&self, map: Vec<f32>, outside: f32) -> Result<Volume<f32>> {
+        self.way.restore(map, outside)
     }
 }
 
@@ -174,8 +173,14 @@ pub struct Dataset {
     pub name: String,
     /// Names of the foreground classes, in the order of outputs.
     pub classes: Vec<String>,
+    /// Value and name of every label in the masks, by value.
+    pub labels: Vec<(u8, String)>,
     /// Channels of every image.
     pub channels: usize,
+    /// Their names; empty where nobody named them.
+    pub channel_names: Vec<String>,
+    /// Whether channels are files of their own with a number at the end of their names.
+    pub numbered: bool,
     /// The cases, by id.
     pub cases: Vec<Arc<Case>>,
     /// BLAKE3, in hexadecimal, of everything that decides the cases: contents of the files, classes, preprocessing.
@@ -183,28 +188,42 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads a folder in any known layout, all cases in parallel.
+    /// Reads a folder in any known layout, all cases in parallel. A set that needs more memory than `cache` grants is kept
+    /// in its files.
     ///
     /// # Errors
     /// If the preprocessing makes no sense, the folder is in no known layout, or a case cannot be used: always the fault
-    /// of the first such case by id, with the number of the others.
-    pub fn load(folder: &Path, preprocess: &Preprocess) -> Result<Self> {
+    /// of the first such case by id, with the number of the others. If the cache cannot be written.
+    pub fn load(folder: &Path, preprocess: &Preprocess, cache: Option<&Cache>) -> Result<Self> {
         preprocess.validate()?;
         let layout = Layout::read(folder)?;
-        // Judged in order: rayon's own `collect::<Result<_>>` returns whichever error came first.
-        let read = Case::read_all(&layout, preprocess);
-        let bad = read.iter().filter(|case| case.is_err()).count();
-        let named = |(case, entry): (Result<Case>, &Entry)| match case {
-            Ok(case) => Ok(Arc::new(case)),
-            Err(fault) => Err(layout::in_case(fault, &entry.id, bad - 1, folder)),
+        let cache = cache.filter(|cache| cache.is_needed(&layout, preprocess));
+        let values: Vec<u8> = layout.classes.iter().map(|(value, _)| *value).collect();
+        let channels = layout.channels.len();
+        let read = |entry: &Entry| -> Result<(Arc<Case>, [blake3::Hash; 2])> {
+            if let Some(cache) = cache {
+                let hashes = entry.hashes()?;
+                return Ok((Arc::new(cache.case(entry, hashes, channels, &values, preprocess)?), hashes));
+            }
+            let case = Case::read(entry, channels, &values, preprocess)?;
+            Ok((Arc::new(case), entry.hashes()?))
         };
-        let cases: Vec<Arc<Case>> = read.into_iter().zip(&layout.entries).map(named).collect::<Result<_>>()?;
-        let hashes: Vec<Result<[blake3::Hash; 2]>> = layout.entries.par_iter().map(Entry::hashes).collect();
-        let hashes = hashes.into_iter().collect::<Result<Vec<_>>>()?;
+        // Judged in order: rayon's own `collect::<Result<_>>` returns whichever error came first.
+        let read: Vec<Result<_>> = layout.entries.par_iter().map(read).collect();
+        let bad = read.iter().filter(|case| case.is_err()).count();
+        let named = |(case, entry): (Result<_>, &Entry)| {
+            case.map_err(|fault| layout::in_case(fault, &entry.id, bad - 1, folder))
+        };
+        let read: Vec<(Arc<Case>, [blake3::Hash; 2])> =
+            read.into_iter().zip(&layout.entries).map(named).collect::<Result<_>>()?;
+        let (cases, hashes): (Vec<Arc<Case>>, Vec<[blake3::Hash; 2]>) = read.into_iter().unzip();
         distinct(&layout.entries, &hashes)?;
+        let cases = joined(cases, &hashes);
         let ids = layout.entries.iter().map(|entry| entry.id.as_str());
         let digest = digest(&layout.classes, preprocess, ids.zip(hashes));
-        Self::new(&layout.name, &layout.classes, cases, preprocess, digest)
+        let dataset = Self::new(&layout.name, &layout.classes, cases, preprocess, digest)?;
+        let numbered = layout.entries.iter().any(|entry| layout::is_numbered(&entry.images[0], &entry.id));
+        Ok(Self { channel_names: layout.channels, numbered, ..dataset })
     }
 
     /// Gathers cases that are already in memory; `classes` are label values with their names.
@@ -218,7 +237,7 @@ impl Dataset {
         preprocess: &Preprocess,
         digest: String,
     ) -> Result<Self> {
-        if cases.iter().all(|case| case.voxels_of_class.iter().all(Vec::is_empty)) {
+        if cases.iter().all(|case| case.voxels_of_class.iter().all(Places::is_empty)) {
             return Err(Fault::new("no case has a labelled voxel")
                 .field(name)
                 .expected("foreground in at least one mask")
@@ -226,17 +245,33 @@ impl Dataset {
                 .hint("the masks are empty: there is nothing to learn and nothing to judge by"));
         }
         let names = classes.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
+        let labels = classes.to_vec();
         let classes = match preprocess.labels {
             LabelMode::Foreground if names.len() > 1 => vec!["foreground".to_string()],
             _ => names,
         };
         let channels = cases[0].channels.len();
-        Ok(Self { name: name.to_string(), classes, channels, cases, digest })
+        let name = name.to_string();
+        Ok(Self { name, classes, labels, channels, channel_names: Vec::new(), numbered: false, cases, digest })
     }
 
     /// The ids of all cases, in their order.
     pub fn ids(&self) -> Vec<String> {
         self.cases.iter().map(|case| case.id.clone()).collect()
+    }
+
+    /// The median spacing of the preprocessed cases along each axis, in mm.
+    pub fn spacing(&self) -> [f64; 3] {
+        std::array::from_fn(|axis| {
+            let mut all: Vec<f64> = self.cases.iter().map(|case| case.grid().spacing[axis]).collect();
+            all.sort_by(f64::total_cmp);
+            all[all.len() / 2]
+        })
+    }
+
+    /// Whose each case is, in their order.
+    pub fn subjects(&self) -> Vec<String> {
+        self.cases.iter().map(|case| case.subject.clone()).collect()
     }
 
     /// The cases at `places`, shared with this dataset.
@@ -246,6 +281,22 @@ impl Dataset {
     pub fn select(&self, places: &[usize]) -> Vec<Arc<Case>> {
         places.iter().map(|place| Arc::clone(&self.cases[*place])).collect()
     }
+}
+
+/// Gives cases with the very same mask to one subject: two people never have the same, but one person may have been
+/// annotated once for several images. Masks without foreground tell nothing.
+fn joined(mut cases: Vec<Arc<Case>>, hashes: &[[blake3::Hash; 2]]) -> Vec<Arc<Case>> {
+    let mut first: BTreeMap<[u8; 32], String> = BTreeMap::new();
+    for (case, [_, mask]) in cases.iter_mut().zip(hashes) {
+        if case.voxels_of_class.iter().all(Places::is_empty) {
+            continue;
+        }
+        let subject = first.entry(*mask.as_bytes()).or_insert_with(|| case.subject.clone());
+        if *subject != case.subject {
+            Arc::make_mut(case).subject.clone_from(subject);
+        }
+    }
+    cases
 }
 
 /// Refuses an image that occurs twice: on both sides of a split, it would be tested by a model that saw it.
@@ -274,17 +325,21 @@ mod tests {
         (image, mask)
     }
 
+    fn at(case: &Case, voxel: usize) -> u8 {
+        case.label.whole().unwrap().voxels[voxel]
+    }
+
     #[test]
     fn classes_are_numbered_by_value_or_merged() {
         let (image, mask) = pair([4, 4, 4]);
         let mode = |labels| Preprocess { labels, ..Preprocess::default() };
         let merged =
             Case::new("a", std::slice::from_ref(&image), &mask, &[2, 5], &mode(LabelMode::Foreground)).unwrap();
-        assert_eq!((merged.label.voxels[3], merged.label.voxels[4], merged.classes()), (1, 1, 1));
+        assert_eq!((at(&merged, 3), at(&merged, 4), merged.classes()), (1, 1, 1));
         assert!(Arc::ptr_eq(&merged.label, &merged.native_label));
         let apart = Case::new("a", std::slice::from_ref(&image), &mask, &[2, 5, 9], &mode(LabelMode::Classes)).unwrap();
-        assert_eq!((apart.label.voxels[3], apart.label.voxels[4], apart.classes()), (1, 2, 3));
-        assert_eq!(apart.voxels_of_class[0][..2], [3, 8]);
+        assert_eq!((at(&apart, 3), at(&apart, 4), apart.classes()), (1, 2, 3));
+        assert_eq!([0, 1].map(|n| apart.voxels_of_class[0].at(n).unwrap()), [3, 8]);
         assert!(apart.voxels_of_class[2].is_empty());
         let fault = Case::new("a", std::slice::from_ref(&image), &mask, &[2], &mode(LabelMode::Classes)).unwrap_err();
         assert!(fault.to_string().contains("found:    5"), "{fault}");
@@ -329,16 +384,32 @@ mod tests {
     }
 
     #[test]
+    fn cases_with_one_mask_are_one_person() {
+        let (image, mask) = pair([4, 4, 4]);
+        let case = |id: &str, mask: &Volume<u8>| {
+            Arc::new(Case::new(id, std::slice::from_ref(&image), mask, &[2, 5], &Preprocess::default()).unwrap())
+        };
+        let empty = mask.map(|_| 0);
+        let cases = vec![case("a", &mask), case("b", &empty), case("c", &mask), case("d", &empty)];
+        let hash = |text: &str| [blake3::hash(b"image"), blake3::hash(text.as_bytes())];
+        let subjects: Vec<String> = joined(cases, &[hash("x"), hash("y"), hash("x"), hash("y")])
+            .iter()
+            .map(|case| case.subject.clone())
+            .collect();
+        assert_eq!(subjects, ["a", "b", "a", "d"]);
+    }
+
+    #[test]
     fn a_resampled_case_keeps_the_native_truth_and_finds_its_way_back() {
         let (image, mask) = pair([4, 6, 8]);
         let preprocess = Preprocess { spacing: Some([2.0, 2.0, 2.0]), ..Preprocess::default() };
         let case = Case::new("a", std::slice::from_ref(&image), &mask, &[2, 5], &preprocess).unwrap();
-        assert_eq!((case.grid().shape, case.label.grid.shape), ([2, 3, 8], [2, 3, 8]));
+        assert_eq!((case.grid().shape, case.label.grid().shape), ([2, 3, 8], [2, 3, 8]));
         assert_eq!(case.native_grid(), &mask.grid);
-        assert_eq!(case.native_label.voxels, mask.map(|v| u8::from(*v > 0)).voxels);
-        let back = case.restore(vec![1.5; 48]).unwrap();
+        assert_eq!(case.native_label.whole().unwrap().voxels, mask.map(|v| u8::from(*v > 0)).voxels);
+        let back = case.restore(vec![1.5; 48], 0.0).unwrap();
         assert_eq!(back.grid, mask.grid);
         assert!(back.voxels.iter().all(|v| (v - 1.5).abs() < 1e-6));
-        assert!(case.restore(vec![0.0; 47]).is_err());
+        assert!(case.restore(vec![0.0; 47], 0.0).is_err());
     }
 }

@@ -1,8 +1,10 @@
 //! Who trains on which case: k folds, and three sets that never meet.
 //!
-//! Guards one invariant: every case is tested exactly once and never by a model that saw it. A split depends on the seed
-//! and the set of ids alone; cases are sorted by id before they are shuffled, so the order of a directory listing cannot
-//! decide a result. Does not know which cases show the same person: give such cases to one dataset side only.
+//! Guards two invariants: every case is tested exactly once and never by a model that saw it, and no person is on both
+//! sides. A split depends on the seed, the ids and who they are; cases are sorted by id before they are shuffled, so the
+//! order of a directory listing cannot decide a result.
+
+use std::collections::BTreeMap;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -30,62 +32,71 @@ pub struct Holdout {
     pub held_out: Vec<usize>,
 }
 
-/// Divides the cases into `folds` test sets whose sizes differ by one at most; training sets are the rest.
+/// Divides the cases into `folds` test sets; training sets are the rest. `subjects` says whose each case is; sizes of
+/// test sets differ by one at most where everybody has one case.
 ///
 /// # Errors
-/// If there are fewer than two folds, fewer cases than folds, or an id twice.
-pub fn split(ids: &[String], folds: usize, seed: u64) -> Result<Vec<Fold>> {
-    if folds < 2 || folds > ids.len() {
+/// If there are fewer than two folds, fewer subjects than folds, or an id twice.
+pub fn split(ids: &[String], subjects: &[String], folds: usize, seed: u64) -> Result<Vec<Fold>> {
+    let people = shuffled(ids, subjects, seed, 0)?;
+    if folds < 2 || folds > people.len() {
+        let counted = if people.len() < ids.len() { "subjects" } else { "cases" };
         return Err(Fault::new("cases cannot be divided into folds")
             .field("folds")
-            .expected(format!("2 to {}, the number of cases", ids.len()))
+            .expected(format!("2 to {}, the number of {counted}", people.len()))
             .found(folds)
-            .hint("ask for fewer folds, or bring more cases"));
+            .hint(format!("ask for fewer folds, or bring more {counted}")));
     }
-    let order = shuffled(ids, seed, 0)?;
-    let fold = |number: usize| {
-        let of = |keep: fn(usize, usize) -> bool| {
-            let mut places: Vec<usize> = order
-                .iter()
-                .enumerate()
-                .filter(|(turn, _)| keep(turn % folds, number))
-                .map(|(_, place)| *place)
-                .collect();
-            places.sort_unstable();
-            places
-        };
-        Fold { train: of(|turn, number| turn != number), test: of(|turn, number| turn == number) }
+    let mut tests: Vec<Vec<usize>> = vec![Vec::new(); folds];
+    for places in people {
+        // The first of the smallest.
+        let smallest = tests.iter_mut().min_by_key(|test| test.len()).expect("there are two folds at least");
+        smallest.extend(places);
+    }
+    let fold = |mut test: Vec<usize>| {
+        test.sort_unstable();
+        Fold { train: (0..ids.len()).filter(|place| !test.contains(place)).collect(), test }
     };
-    Ok((0..folds).map(fold).collect())
+    Ok(tests.into_iter().map(fold).collect())
 }
 
-/// Divides the cases into three sets; `validation` and `held_out` are shares of all cases, rounded, one case at least.
+/// Divides the cases into three sets; `validation` and `held_out` are shares of all cases, rounded, one case at least, and
+/// more where a person would otherwise be divided.
 ///
 /// # Errors
 /// If a share is not between 0 and 1, nothing is left to train on, or an id occurs twice.
-pub fn holdout(ids: &[String], validation: f64, held_out: f64, seed: u64) -> Result<Holdout> {
-    let count = |share: f64| ((share * ids.len() as f64).round() as usize).max(1);
-    let within = |share: f64| share > 0.0 && share < 1.0;
-    if !within(validation) || !within(held_out) || count(validation) + count(held_out) >= ids.len() {
-        return Err(Fault::new("cases cannot be divided into three sets")
+pub fn holdout(ids: &[String], subjects: &[String], validation: f64, held_out: f64, seed: u64) -> Result<Holdout> {
+    let impossible = || {
+        Fault::new("cases cannot be divided into three sets")
             .field("validation, held_out")
             .expected(format!("shares above 0 that leave at least one of {} cases to train on", ids.len()))
             .found(format!("{validation} and {held_out}"))
-            .hint("lower the shares, or bring more cases"));
-    }
-    let mut order = shuffled(ids, seed, 1)?;
-    let mut take = |count: usize| {
-        let mut places = order.split_off(order.len() - count);
-        places.sort_unstable();
-        places
+            .hint("lower the shares, or bring more cases; all cases of a subject are in one set")
     };
-    let (validation, held_out) = (take(count(validation)), take(count(held_out)));
-    order.sort_unstable();
-    Ok(Holdout { train: order, validation, held_out })
+    let count = |share: f64| ((share * ids.len() as f64).round() as usize).max(1);
+    let within = |share: f64| share > 0.0 && share < 1.0;
+    if !within(validation) || !within(held_out) || count(validation) + count(held_out) >= ids.len() {
+        return Err(impossible());
+    }
+    let mut people = shuffled(ids, subjects, seed, 1)?;
+    let mut take = |count: usize| {
+        let mut places = Vec::new();
+        while places.len() < count {
+            places.extend(people.pop()?);
+        }
+        places.sort_unstable();
+        Some(places)
+    };
+    let (validation, held_out) =
+        (take(count(validation)).ok_or_else(impossible)?, take(count(held_out)).ok_or_else(impossible)?);
+    let mut train: Vec<usize> = people.into_iter().flatten().collect();
+    train.sort_unstable();
+    if train.is_empty() { Err(impossible()) } else { Ok(Holdout { train, validation, held_out }) }
 }
 
-/// Places in random order, the same for any order of the same ids; `slot` keeps folds and holdout apart.
-fn shuffled(ids: &[String], seed: u64, slot: u64) -> Result<Vec<usize>> {
+/// Places of the cases of every person, people in random order, the same for any order of the same ids; `slot` keeps folds
+/// and holdout apart.
+fn shuffled(ids: &[String], subjects: &[String], seed: u64, slot: u64) -> Result<Vec<Vec<usize>>> {
     let mut places: Vec<usize> = (0..ids.len()).collect();
     places.sort_by_key(|place| &ids[*place]);
     if let Some(pair) = places.windows(2).find(|pair| ids[pair[0]] == ids[pair[1]]) {
@@ -95,14 +106,22 @@ fn shuffled(ids: &[String], seed: u64, slot: u64) -> Result<Vec<usize>> {
             .found(format!("`{}` twice", ids[pair[0]]))
             .hint("rename one of the two"));
     }
-    shuffle(&mut places, &mut stream(seed, Purpose::Folds, 0, slot));
-    Ok(places)
+    // People stand in the order of their first ids.
+    let mut people: Vec<Vec<usize>> = Vec::new();
+    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+    for place in places {
+        let person = *known.entry(&subjects[place]).or_insert(people.len());
+        people.resize(people.len().max(person + 1), Vec::new());
+        people[person].push(place);
+    }
+    shuffle(&mut people, &mut stream(seed, Purpose::Folds, 0, slot));
+    Ok(people)
 }
 
 /// Fisher-Yates.
-fn shuffle(places: &mut [usize], rng: &mut ChaCha8Rng) {
-    for last in (1..places.len()).rev() {
-        places.swap(last, rng.random_range(0..=last));
+fn shuffle<T>(people: &mut [T], rng: &mut ChaCha8Rng) {
+    for last in (1..people.len()).rev() {
+        people.swap(last, rng.random_range(0..=last));
     }
 }
 
@@ -113,6 +132,15 @@ mod tests {
 
     fn ids(count: usize) -> Vec<String> {
         (0..count).map(|i| format!("case_{i:03}")).collect()
+    }
+
+    /// Everybody has one case.
+    fn split(ids: &[String], folds: usize, seed: u64) -> Result<Vec<Fold>> {
+        super::split(ids, ids, folds, seed)
+    }
+
+    fn holdout(ids: &[String], validation: f64, held_out: f64, seed: u64) -> Result<Holdout> {
+        super::holdout(ids, ids, validation, held_out, seed)
     }
 
     #[test]
@@ -130,6 +158,9 @@ mod tests {
         assert!(holdout(&ids(10), 0.5, 0.5, 0).is_err());
         assert!(holdout(&ids(2), 0.1, 0.1, 0).is_err());
         assert!(holdout(&ids(9), f64::NAN, 0.1, 0).is_err());
+        let one = vec!["anna".to_string(); 5];
+        assert!(super::split(&ids(5), &one, 2, 0).unwrap_err().to_string().contains("2 to 1, the number of subjects"));
+        assert!(super::holdout(&ids(5), &one, 0.2, 0.2, 0).is_err());
     }
 
     proptest! {
@@ -155,6 +186,26 @@ mod tests {
             all.sort_unstable();
             prop_assert_eq!(all, (0..count).collect::<Vec<_>>());
             prop_assert!(!sets.train.is_empty());
+        }
+
+        #[test]
+        fn nobody_is_on_both_sides(who in prop::collection::vec(0_usize..9, 8..40), seed: u64) {
+            let subjects: Vec<String> = who.iter().map(|person| format!("sub-{person}")).collect();
+            let ids = ids(who.len());
+            let of = |places: &[usize]| places.iter().map(|place| &subjects[*place]).collect::<std::collections::BTreeSet<_>>();
+            let disjoint = |sets: &[&[usize]]| {
+                let mut all: Vec<usize> = sets.concat();
+                all.sort_unstable();
+                all == (0..who.len()).collect::<Vec<_>>()
+                    && (0..sets.len()).all(|a| (0..a).all(|b| of(sets[a]).is_disjoint(&of(sets[b]))))
+            };
+            if let Ok(sets) = super::holdout(&ids, &subjects, 0.2, 0.3, seed) {
+                prop_assert!(disjoint(&[&sets.train, &sets.validation, &sets.held_out]));
+                prop_assert!(sets.held_out.len() as f64 >= 0.3 * who.len() as f64 - 0.5);
+            }
+            if let Ok(folds) = super::split(&ids, &subjects, 3, seed) {
+                prop_assert!(folds.iter().all(|fold| disjoint(&[&fold.train, &fold.test]) && !fold.test.is_empty()));
+            }
         }
 
         #[test]

@@ -1,15 +1,18 @@
 //! Volumes and masks from disk (or made up) to batches: what the trainer sees and what the judge sees.
 //!
 //! The way of a case: [`layout`] finds its files, [`nifti`] reads them, [`check`] says what is wrong with them and
-//! [`picture`] shows it, [`preprocess`] normalises the image, a [`Case`] keeps both the preprocessed and the native truth,
-//! [`folds`] (or [`strata`], kept in [`splits`]) decide who trains on it, [`patches`] cuts batches from it and [`augment`]
-//! varies them. [`phantom`] makes cases out of nothing but a seed. Knows no network and no loss.
+//! [`picture`] shows it, [`preprocess`] normalises the image and [`way`] brings it to the network's grid and predictions
+//! back, a [`Case`] keeps both the preprocessed and the native truth, [`folds`] (or [`strata`], kept in [`splits`]) decide
+//! who trains on it, [`patches`] cuts batches from it and [`augment`] varies them. [`cache`] keeps sets that are too large for
+//! memory in files, which [`store`] reads. [`phantom`] makes cases out of nothing but a seed. Knows no network and no loss.
 
 pub mod augment;
+pub mod cache;
 pub mod case;
 pub mod check;
 #[cfg(test)]
 mod corpus_tests;
+mod cut;
 mod digest;
 pub mod folds;
 mod header;
@@ -24,12 +27,16 @@ pub mod preprocess;
 #[cfg(test)]
 mod real;
 pub mod splits;
+pub mod store;
 pub mod strata;
 mod stream;
 mod voxels;
+pub mod way;
 
 pub use augment::Augment;
+pub use cache::Cache;
 pub use case::{Case, Dataset};
 pub use patches::{Batch, PatchSampler};
 pub use phantom::Phantom;
-pub use preprocess::{LabelMode, Preprocess};
+pub use preprocess::{LabelMode, Prepared, Preprocess};
+pub use way::Way;

@@ -1,19 +1,21 @@
 //! From cases to batches: random patches, some of them around foreground, varied and stacked.
 //!
-//! A batch is a function of the cases, the sampler and the generator it is given; nothing else decides it. Patches reach
-//! past the end of volumes that are smaller than a patch, and see zeros there: the mean of a normalised image, and
-//! background. Whole volumes for prediction are not cut here.
+//! A batch is a function of the cases, the sampler and the generator it is given; nothing else decides it: everything is
+//! drawn first, by one thread and in order, and then done by as many as there are. Whole volumes for prediction are not
+//! cut here.
 
 use std::sync::Arc;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::augment::{Augment, affine::Placement, mirror, mixup, noise};
+use super::augment::{Augment, Variation, mirror, mixup};
 use super::case::Case;
+use super::cut;
+use super::store::Places;
 use crate::fault::{Fault, Result};
-use crate::volume::{Volume, resample};
 
 /// Patches of one optimiser step, ready for a network. Last axes contiguous.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,105 +85,86 @@ impl PatchSampler {
 
     /// Draws a batch. Cases are drawn with replacement and must have the same classes and channels.
     ///
+    /// # Errors
+    /// If a file of the cache cannot be read any more.
+    ///
     /// # Panics
     /// If there is no case.
-    pub fn batch(&self, cases: &[Arc<Case>], augment: &Augment, rng: &mut ChaCha8Rng) -> Batch {
+    pub fn batch(&self, cases: &[Arc<Case>], augment: &Augment, rng: &mut ChaCha8Rng) -> Result<Batch> {
         let voxels = self.patch.iter().product::<usize>();
         let (classes, channels) = (cases[0].classes(), cases[0].channels.len());
+        let drawn: Vec<Drawn<'_>> = (0..self.batch).map(|_| self.draw(cases, augment, rng)).collect::<Result<_>>()?;
+        let mix = augment.mixup.map(|mixing| mixing.draw(self.batch, rng));
+        let made: Vec<Result<(Vec<f32>, Vec<u8>)>> = drawn.par_iter().map(|drawn| drawn.make(self.patch)).collect();
         let mut image = Vec::with_capacity(self.batch * channels * voxels);
         let mut target = vec![0.0; self.batch * classes * voxels];
-        let mut spacing = Vec::with_capacity(self.batch);
-        for membership in target.chunks_exact_mut(classes * voxels) {
-            let case = &cases[rng.random_range(0..cases.len())];
-            let (intensities, labels) = self.one(case, augment, rng);
-            spacing.push(case.grid().spacing);
+        for (membership, made) in target.chunks_exact_mut(classes * voxels).zip(made) {
+            let (intensities, labels) = made?;
             image.extend(intensities);
             for (voxel, class) in labels.into_iter().enumerate().filter(|(_, class)| *class > 0) {
                 membership[(usize::from(class) - 1) * voxels + voxel] = 1.0;
             }
         }
-        if let Some(mixing) = augment.mixup {
-            let mix = mixing.draw(self.batch, rng);
+        if let Some(mix) = mix {
             mixup::apply(&mut image, channels * voxels, mix);
             mixup::apply(&mut target, classes * voxels, mix);
         }
         let [depth, height, width] = self.patch;
-        Batch { shape: [self.batch, channels, depth, height, width], image, classes, spacing, target }
+        let spacing = drawn.iter().map(|drawn| drawn.case.grid().spacing).collect();
+        Ok(Batch { shape: [self.batch, channels, depth, height, width], image, classes, spacing, target })
     }
 
-    /// One patch: intensities, channel by channel, and classes.
-    fn one(&self, case: &Case, augment: &Augment, rng: &mut ChaCha8Rng) -> (Vec<f32>, Vec<u8>) {
-        let origin = self.origin(case, rng);
-        let (mut image, mut label) = if let Some(ranges) = augment.affine {
-            self.sampled(case, origin, ranges.draw(case.grid().spacing, rng))
-        } else {
-            let image = case.channels.iter().flat_map(|channel| self.copied(channel, origin)).collect();
-            (image, self.copied(&case.label, origin))
-        };
-        let flips = mirror::draw(&augment.mirror, rng);
-        for channel in image.chunks_exact_mut(label.len()) {
-            mirror::apply(channel, self.patch, flips);
-        }
-        mirror::apply(&mut label, self.patch, flips);
-        if let Some(strength) = augment.noise {
-            let deviation = strength.draw(rng);
-            noise::apply(&mut image, deviation, rng);
-        }
-        (image, label)
+    fn draw<'a>(&self, cases: &'a [Arc<Case>], augment: &Augment, rng: &mut ChaCha8Rng) -> Result<Drawn<'a>> {
+        let case = &*cases[rng.random_range(0..cases.len())];
+        let origin = self.origin(case, rng)?;
+        let variation = augment.draw(self.patch, case.grid().spacing, case.channels.len(), rng);
+        Ok(Drawn { case, origin, variation })
     }
 
     /// The first voxel of a patch that lies inside the volume as far as it can.
-    fn origin(&self, case: &Case, rng: &mut ChaCha8Rng) -> [usize; 3] {
+    fn origin(&self, case: &Case, rng: &mut ChaCha8Rng) -> Result<[usize; 3]> {
         let shape = case.grid().shape;
         let last: [usize; 3] = std::array::from_fn(|axis| shape[axis].saturating_sub(self.patch[axis]));
-        let present: Vec<&Vec<u32>> = case.voxels_of_class.iter().filter(|voxels| !voxels.is_empty()).collect();
+        let present: Vec<&Places> = case.voxels_of_class.iter().filter(|voxels| !voxels.is_empty()).collect();
         let around_foreground = rng.random::<f64>() < self.foreground_share;
         if !around_foreground || present.is_empty() {
-            return last.map(|last| rng.random_range(0..=last));
+            return Ok(last.map(|last| rng.random_range(0..=last)));
         }
         // A class first, then a voxel of it: small structures come up as often as large ones.
         let voxels = present[rng.random_range(0..present.len())];
-        let index = voxels[rng.random_range(0..voxels.len())] as usize;
+        let index = voxels.at(rng.random_range(0..voxels.len()))?;
         let centre = [index / (shape[1] * shape[2]), index / shape[2] % shape[1], index % shape[2]];
-        std::array::from_fn(|axis| centre[axis].saturating_sub(self.patch[axis] / 2).min(last[axis]))
+        Ok(std::array::from_fn(|axis| centre[axis].saturating_sub(self.patch[axis] / 2).min(last[axis])))
     }
+}
 
-    /// The patch at `origin`, voxel for voxel.
-    fn copied<T: Copy + Default>(&self, volume: &Volume<T>, origin: [usize; 3]) -> Vec<T> {
-        let shape = volume.grid.shape;
-        let [depth, height, width] = self.patch;
-        let kept: [usize; 3] = std::array::from_fn(|axis| self.patch[axis].min(shape[axis]));
-        let mut patch = vec![T::default(); depth * height * width];
-        for i in 0..kept[0] {
-            for j in 0..kept[1] {
-                let from = volume.index([origin[0] + i, origin[1] + j, origin[2]]);
-                let to = (i * height + j) * width;
-                patch[to..to + kept[2]].copy_from_slice(&volume.voxels[from..from + kept[2]]);
-            }
-        }
-        patch
-    }
+/// All that was drawn for one patch.
+struct Drawn<'a> {
+    case: &'a Case,
+    origin: [usize; 3],
+    variation: Variation,
+}
 
-    /// The patch at `origin`, turned about its centre and read between voxels.
-    fn sampled(&self, case: &Case, origin: [usize; 3], placement: Placement) -> (Vec<f32>, Vec<u8>) {
-        let half = self.patch.map(|n| (n as f64 - 1.0) / 2.0);
-        let [depth, height, width] = self.patch;
-        let voxels = depth * height * width;
-        let mut image = vec![0.0; case.channels.len() * voxels];
-        let mut label = Vec::with_capacity(voxels);
-        for i in 0..depth {
-            for j in 0..height {
-                for k in 0..width {
-                    let offset = placement.source([i as f64 - half[0], j as f64 - half[1], k as f64 - half[2]]);
-                    let point = std::array::from_fn(|axis| origin[axis] as f64 + half[axis] + offset[axis]);
-                    for (channel, patch) in case.channels.iter().zip(image.chunks_exact_mut(voxels)) {
-                        patch[label.len()] = resample::linear_at(channel, point);
-                    }
-                    label.push(resample::nearest_at(&case.label, point));
-                }
+impl Drawn<'_> {
+    /// The patch: intensities, channel by channel, and classes.
+    fn make(&self, shape: [usize; 3]) -> Result<(Vec<f32>, Vec<u8>)> {
+        let Self { case, origin, variation } = self;
+        let (mut image, mut label) = if variation.placement.is_none() && variation.field.is_none() {
+            let mut image = Vec::new();
+            for channel in &case.channels {
+                image.extend(cut::copied(channel, *origin, shape)?);
             }
+            (image, cut::copied(&case.label, *origin, shape)?)
+        } else {
+            let placement = variation.placement.unwrap_or_default();
+            cut::sampled(case, *origin, shape, placement, variation.field.as_ref())?
+        };
+        for (channel, shades) in image.chunks_exact_mut(label.len()).zip(&variation.channels) {
+            mirror::apply(channel, shape, variation.flips);
+            shades.apply(channel, shape, case.grid().spacing);
         }
-        (image, label)
+        mirror::apply(&mut label, shape, variation.flips);
+        Ok((image, label))
     }
 }
 
@@ -189,9 +172,10 @@ impl PatchSampler {
 #[expect(clippy::float_cmp, reason = "these values are exact")]
 mod tests {
     use super::*;
-    use crate::data::augment::{Affine, Axis, Mixup, Noise};
+    use crate::data::augment::{Affine, Axis, Elastic, Mixup, Noise, affine::Placement};
+    use crate::data::store::Voxels;
     use crate::data::{LabelMode, Preprocess};
-    use crate::volume::Grid;
+    use crate::volume::{Grid, Volume};
     use rand::SeedableRng;
 
     /// Intensities grow with the position in the volume; class 1 is one voxel, class 2 a slab.
@@ -210,19 +194,38 @@ mod tests {
         ChaCha8Rng::seed_from_u64(seed)
     }
 
+    fn batch(sampler: &PatchSampler, cases: &[Arc<Case>], augment: &Augment, seed: u64) -> Batch {
+        sampler.batch(cases, augment, &mut rng(seed)).unwrap()
+    }
+
+    fn voxels<T: crate::data::store::Number>(volume: &Voxels<T>) -> Vec<T> {
+        volume.whole().unwrap().voxels.clone()
+    }
+
+    /// Every family at once.
+    fn everything() -> Augment {
+        Augment {
+            affine: Some(Affine { probability: 1.0, ..Affine::default() }),
+            elastic: Some(Elastic { probability: 1.0, ..Elastic::default() }),
+            noise: Some(Noise { probability: 1.0, ..Noise::default() }),
+            gamma: Some(crate::data::augment::Gamma::default()),
+            mixup: Some(Mixup::default()),
+            ..Augment::default()
+        }
+    }
+
     #[test]
     fn the_same_generator_gives_the_same_batch() {
         let cases = [case([12, 10, 8]), case([9, 12, 8])];
         let sampler = PatchSampler { patch: [8, 8, 6], batch: 3, foreground_share: 0.5 };
-        let augment = Augment {
-            affine: Some(Affine::default()),
-            noise: Some(Noise::default()),
-            mixup: Some(Mixup::default()),
-            ..Augment::default()
-        };
-        let batch = sampler.batch(&cases, &augment, &mut rng(4));
-        assert_eq!(batch, sampler.batch(&cases, &augment, &mut rng(4)));
-        assert_ne!(batch, sampler.batch(&cases, &augment, &mut rng(5)));
+        let augment = everything();
+        let drawn = batch(&sampler, &cases, &augment, 4);
+        assert_ne!(drawn, batch(&sampler, &cases, &augment, 5));
+        for threads in [1, 2, 8] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert_eq!(pool.install(|| batch(&sampler, &cases, &augment, 4)), drawn, "{threads} threads");
+        }
+        let batch = drawn;
         assert_eq!((batch.shape, batch.target.len()), ([3, 1, 8, 8, 6], 3 * 2 * 8 * 8 * 6));
         assert_eq!((batch.image.len(), batch.target.len()), (3 * 384, 3 * 2 * 384));
         assert!(batch.target.iter().all(|y| (0.0..=1.0).contains(y)));
@@ -233,10 +236,11 @@ mod tests {
         let case = case([12, 10, 8]);
         let sampler = PatchSampler { patch: [4, 5, 6], batch: 1, foreground_share: 0.0 };
         for seed in 0..20 {
-            let batch = sampler.batch(&[Arc::clone(&case)], &Augment::none(), &mut rng(seed));
-            let start = case.channels[0].voxels.iter().position(|v| *v == batch.image[0]).unwrap();
+            let batch = batch(&sampler, &[Arc::clone(&case)], &Augment::none(), seed);
+            let image = voxels(&case.channels[0]);
+            let start = image.iter().position(|v| *v == batch.image[0]).unwrap();
             let last = start + (3 * 10 + 4) * 8 + 5;
-            assert_eq!(batch.image.last(), Some(&case.channels[0].voxels[last]));
+            assert_eq!(batch.image.last(), Some(&image[last]));
         }
     }
 
@@ -244,7 +248,7 @@ mod tests {
     fn a_patch_around_foreground_contains_its_voxel_and_classes_come_up_alike() {
         let case = case([12, 10, 8]);
         let sampler = PatchSampler { patch: [3, 3, 3], batch: 400, foreground_share: 1.0 };
-        let batch = sampler.batch(&[case], &Augment::default(), &mut rng(1));
+        let batch = batch(&sampler, &[case], &Augment::default(), 1);
         let has = |class: usize| {
             batch.target.chunks_exact(2 * 27).filter(|p| p[class * 27..(class + 1) * 27].contains(&1.0)).count()
         };
@@ -255,10 +259,10 @@ mod tests {
     #[test]
     fn small_volumes_are_followed_by_zeros_and_no_foreground_is_no_problem() {
         let mut case = Arc::unwrap_or_clone(case([2, 3, 4]));
-        case.voxels_of_class = vec![Vec::new(), Vec::new()];
+        case.voxels_of_class = vec![Places::Memory(Vec::new()), Places::Memory(Vec::new())];
         let sampler = PatchSampler { patch: [4, 4, 4], batch: 1, foreground_share: 1.0 };
-        let batch = sampler.batch(&[Arc::new(case.clone())], &Augment::none(), &mut rng(0));
-        assert_eq!(batch.image[..4], case.channels[0].voxels[..4]);
+        let batch = batch(&sampler, &[Arc::new(case.clone())], &Augment::none(), 0);
+        assert_eq!(batch.image[..4], voxels(&case.channels[0])[..4]);
         assert!(batch.image[12..16].iter().chain(&batch.image[32..]).all(|v| *v == 0.0));
     }
 
@@ -266,27 +270,25 @@ mod tests {
     fn a_placement_that_changes_nothing_copies_the_patch() {
         let cases = [case([12, 10, 8])];
         let sampler = PatchSampler { patch: [5, 4, 8], batch: 2, foreground_share: 0.5 };
-        let still = Affine { rotation: [0.0; 3], scale: (1.0, 1.0), translation: 0.0 };
-        let plain = sampler.copied(&cases[0].channels[0], [2, 3, 0]);
-        let (image, label) = sampler.sampled(&cases[0], [2, 3, 0], still.draw([1.0, 1.0, 3.0], &mut rng(0)));
+        let plain = cut::copied(&cases[0].channels[0], [2, 3, 0], sampler.patch).unwrap();
+        let (image, label) = cut::sampled(&cases[0], [2, 3, 0], sampler.patch, Placement::default(), None).unwrap();
         assert_eq!(image, plain);
-        assert_eq!(label, sampler.copied(&cases[0].label, [2, 3, 0]));
-        let batch = sampler.batch(&cases, &Augment { mirror: vec![Axis::K], ..Augment::none() }, &mut rng(3));
+        assert_eq!(label, cut::copied(&cases[0].label, [2, 3, 0], sampler.patch).unwrap());
+        let batch = batch(&sampler, &cases, &Augment { mirror: vec![Axis::K], ..Augment::none() }, 3);
         assert!(batch.target.iter().all(|y| *y == 0.0 || *y == 1.0));
     }
 
     #[test]
     fn channels_are_cut_turned_and_mirrored_together() {
         let one = case([12, 10, 8]);
-        let second = one.channels[0].map(|v| 2.0 * v + 1.0);
+        let second = Voxels::Memory(one.channels[0].whole().unwrap().map(|v| 2.0 * v + 1.0));
         let two = Arc::new(Case { channels: vec![one.channels[0].clone(), second], ..Case::clone(&one) });
         let sampler = PatchSampler { patch: [4, 5, 6], batch: 3, foreground_share: 0.5 };
-        let augment = Augment { mixup: Some(Mixup::default()), ..Augment { noise: None, ..Augment::default() } };
-        for augment in [Augment::none(), Augment { affine: None, ..augment.clone() }, augment] {
-            let (alone, both) = (
-                sampler.batch(&[Arc::clone(&one)], &augment, &mut rng(5)),
-                sampler.batch(&[Arc::clone(&two)], &augment, &mut rng(5)),
-            );
+        let still = Augment { mixup: Some(Mixup::default()), ..Augment::default() };
+        let turned = Augment { affine: everything().affine, elastic: everything().elastic, ..still.clone() };
+        for augment in [Augment::none(), still, turned] {
+            let (alone, both) =
+                (batch(&sampler, &[Arc::clone(&one)], &augment, 5), batch(&sampler, &[Arc::clone(&two)], &augment, 5));
             assert_eq!((both.shape, both.image.len()), ([3, 2, 4, 5, 6], 3 * 2 * 120));
             assert_eq!(both.target, alone.target);
             for (patch, alone) in both.image.chunks_exact(240).zip(alone.image.chunks_exact(120)) {

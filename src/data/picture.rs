@@ -72,7 +72,8 @@ impl Picture {
         // Columns and rows by direction: 0 left-right, 1 front-back, 2 feet-head.
         let panels = [(1, 2), (0, 2), (0, 1)].map(|(column, row)| {
             let plane = Plane::of(image, [column, row], at, scale);
-            let label = |x: usize, y: usize| mask.map_or(0, |mask| resample::nearest_at(mask, plane.point(x, y)));
+            let label =
+                |x: usize, y: usize| mask.map_or(0, |mask| resample::nearest_at(mask, [0; 3], plane.point(x, y)));
             let mut panel = Self { width: plane.size[0], height: plane.size[1], pixels: Vec::new() };
             for y in 0..panel.height {
                 for x in 0..panel.width {
@@ -86,7 +87,7 @@ impl Picture {
                     let place = labels.iter().position(|value| *value == own).filter(|_| is_outline);
                     let pixel = match place {
                         Some(place) => COLOURS[place % COLOURS.len()].1,
-                        None => [grey(resample::linear_at(image, plane.point(x, y))); 3],
+                        None => [grey(resample::linear_at(image, [0; 3], plane.point(x, y))); 3],
                     };
                     panel.pixels.extend(pixel);
                 }

@@ -6,7 +6,8 @@ use burn::tensor::{Tensor, TensorData};
 use super::{UNet3dConfig, Weights, clip_global_norm, device};
 use crate::rng::{Purpose, stream};
 
-const NETWORK: UNet3dConfig = UNet3dConfig { in_channels: 1, out_channels: 2, width: 4, levels: 3 };
+const NETWORK: UNet3dConfig =
+    UNet3dConfig { in_channels: 1, out_channels: 2, width: 4, levels: 3, joins: [0; 3], halvings: [6; 3] };
 
 /// The weights after three steps from `start`, on images of their own for each `seed`, and the length of the last gradient.
 fn trained(start: &Weights, seed: u64) -> (Weights, f64) {

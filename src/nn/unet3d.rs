@@ -2,7 +2,7 @@
 //!
 //! A level is two times (3x3x3 convolution, instance norm, leaky ReLU); each level below has half the resolution and
 //! twice the feature maps; transposed convolutions lead back up, skips are concatenated, and a 1x1x1 convolution gives
-//! one logit per class. Weights are Kaiming normal (He et al. 2015, slope 0.01, fan-in as PyTorch counts it), drawn
+//! one logit per class. Where voxels are flat, kernels are flat and axes are halved one after the other ([`shape`]). Weights are Kaiming normal (He et al. 2015, slope 0.01, fan-in as PyTorch counts it), drawn
 //! from a stream of our own: the generator of the tensor library is one for the whole process, so networks made on two
 //! threads would disturb each other.
 
@@ -26,7 +26,7 @@ const MOST_CHANNELS: usize = 512;
 /// Most levels: at seven an axis already has to be a multiple of 64.
 const MOST_LEVELS: usize = 7;
 
-/// Size of a network. What a file leaves out is taken from [`UNet3dConfig::default`].
+/// Size of a network; [`UNet3dConfig::shaped_for`] chooses what differs along the axes. What a file leaves out is taken from [`UNet3dConfig::default`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UNet3dConfig {
@@ -38,12 +38,19 @@ pub struct UNet3dConfig {
     pub width: usize,
     /// Levels, the first included.
     pub levels: usize,
+    /// Per axis, the level from which on kernels reach along it, 3 voxels instead of 1; it is halved into the levels below
+    /// that one. 0 for voxels that are about cubes.
+    #[serde(skip_serializing_if = "shape::is_from_the_first")]
+    pub joins: [usize; 3],
+    /// Per axis, how often it is halved at most.
+    #[serde(skip_serializing_if = "shape::is_as_often_as_possible")]
+    pub halvings: [usize; 3],
 }
 
 impl Default for UNet3dConfig {
     /// The network of the reference runs: one image channel, one class, 8 feature maps, 3 levels, 85,177 parameters.
     fn default() -> Self {
-        Self { in_channels: 1, out_channels: 1, width: 8, levels: 3 }
+        Self { in_channels: 1, out_channels: 1, width: 8, levels: 3, joins: [0; 3], halvings: [MOST_LEVELS - 1; 3] }
     }
 }
 
@@ -67,57 +74,69 @@ impl UNet3dConfig {
                     .found(size));
             }
         }
+        for (field, counts, most) in
+            [("joins", self.joins, self.levels - 1), ("halvings", self.halvings, MOST_LEVELS - 1)]
+        {
+            if counts.iter().any(|count| *count > most) {
+                return Err(Fault::new("size of a network out of range")
+                    .field(field)
+                    .expected(format!("three numbers from 0 to {most}"))
+                    .found(format!("{counts:?}")));
+            }
+        }
         Ok(())
     }
 
     /// Whether the network can take a volume of this shape.
     ///
     /// # Errors
-    /// If an axis is empty or not a multiple of [`UNet3dConfig::multiple`].
+    /// If an axis is empty or not a multiple of [`UNet3dConfig::multiples`].
     pub fn check_shape(&self, shape: [usize; 3]) -> Result<()> {
-        let multiple = self.multiple();
-        if shape.iter().all(|n| *n > 0 && n.is_multiple_of(multiple)) {
+        let multiples = self.multiples();
+        if shape.iter().zip(multiples).all(|(n, multiple)| *n > 0 && n.is_multiple_of(multiple)) {
             return Ok(());
         }
+        let padded: [usize; 3] = std::array::from_fn(|axis| shape[axis].max(1).next_multiple_of(multiples[axis]));
         Err(Fault::new("volume does not fit the network")
             .field("shape")
-            .expected(format!("multiples of {multiple} along each axis, for {} levels", self.levels))
+            .expected(format!("{}, for {} levels", shape::in_words(multiples), self.levels))
             .found(format!("{shape:?}"))
-            .hint(format!("pad to {:?}, or use fewer levels", shape.map(|n| n.max(1).next_multiple_of(multiple)))))
+            .hint(format!("pad to {padded:?}, or use fewer levels")))
     }
 
     /// Number of parameters, without making the network.
     pub fn parameters(&self) -> usize {
         // Two convolutions, and scale and shift of two norms.
-        let level = |inputs: usize, outputs: usize| 27 * outputs * (inputs + outputs) + 4 * outputs;
+        let level = |i: usize, inputs: usize, outputs: usize| {
+            self.kernel(i).iter().product::<usize>() * outputs * (inputs + outputs) + 4 * outputs
+        };
         let maps = |level: usize| self.width << level;
-        let down = (1..self.levels).map(|i| level(maps(i - 1), maps(i))).sum::<usize>();
+        let down = (1..self.levels).map(|i| level(i, maps(i - 1), maps(i))).sum::<usize>();
         let up = (1..self.levels).map(|i| {
             let (inputs, outputs) = (maps(i), maps(i - 1));
-            8 * inputs * outputs + outputs + level(2 * outputs, outputs)
+            let rise = self.stride(i).iter().product::<usize>();
+            rise * inputs * outputs + outputs + level(i - 1, 2 * outputs, outputs)
         });
-        level(self.in_channels, self.width) + down + up.sum::<usize>() + (self.width + 1) * self.out_channels
+        level(0, self.in_channels, self.width) + down + up.sum::<usize>() + (self.width + 1) * self.out_channels
     }
 
     /// Multiplications (each with an addition) of all convolutions for one volume, forward; the rest is small beside it.
     /// `shape` passes [`UNet3dConfig::check_shape`].
     pub fn multiply_adds(&self, shape: [usize; 3]) -> u64 {
-        let voxels = |level: usize| shape.iter().map(|n| (n >> level) as u64).product::<u64>();
-        let level = |inputs: usize, outputs: usize| 27 * (outputs * (inputs + outputs)) as u64;
+        let share = |level: usize| (1..=level).flat_map(|level| self.stride(level)).product::<usize>() as u64;
+        let voxels = |level: usize| shape.iter().map(|n| *n as u64).product::<u64>() / share(level);
+        let level = |i: usize, inputs: usize, outputs: usize| {
+            (self.kernel(i).iter().product::<usize>() * outputs * (inputs + outputs)) as u64
+        };
         let maps = |level: usize| self.width << level;
-        let down = (1..self.levels).map(|i| level(maps(i - 1), maps(i)) * voxels(i)).sum::<u64>();
+        let down = (1..self.levels).map(|i| level(i, maps(i - 1), maps(i)) * voxels(i)).sum::<u64>();
         let up = (1..self.levels).map(|i| {
             let (inputs, outputs) = (maps(i), maps(i - 1));
             // A voxel above comes from one voxel below.
-            ((inputs * outputs) as u64 + level(2 * outputs, outputs)) * voxels(i - 1)
+            ((inputs * outputs) as u64 + level(i - 1, 2 * outputs, outputs)) * voxels(i - 1)
         });
-        let ends = level(self.in_channels, self.width) + (self.width * self.out_channels) as u64;
+        let ends = level(0, self.in_channels, self.width) + (self.width * self.out_channels) as u64;
         ends * voxels(0) + down + up.sum::<u64>()
-    }
-
-    /// Every axis of an input must be a multiple of this.
-    pub fn multiple(&self) -> usize {
-        1 << (self.levels - 1)
     }
 
     /// A network with fresh weights, a function of the stream alone.
@@ -139,14 +158,15 @@ impl UNet3dConfig {
         let mut make = Maker { rng, device };
         let down = (0..self.levels)
             .map(|level| {
-                let (inputs, stride) = if level == 0 { (self.in_channels, 1) } else { (widths[level - 1], 2) };
-                make.level(inputs, widths[level], stride)
+                let inputs = if level == 0 { self.in_channels } else { widths[level - 1] };
+                make.level([inputs, widths[level]], self.kernel(level), self.stride(level))
             })
             .collect();
         let mut up = Vec::new();
         for level in (0..self.levels - 1).rev() {
-            let rise = make.rise(widths[level + 1], widths[level]);
-            up.push(Ascent { rise, level: make.level(2 * widths[level], widths[level], 1) });
+            let rise = make.rise(widths[level + 1], widths[level], self.stride(level + 1));
+            let kernel = self.kernel(level);
+            up.push(Ascent { rise, level: make.level([2 * widths[level], widths[level]], kernel, [1; 3]) });
         }
         let head = make.head(widths[0], self.out_channels);
         UNet3d {
@@ -157,6 +177,8 @@ impl UNet3dConfig {
             out_channels: self.out_channels,
             width: self.width,
             levels: self.levels,
+            joins: self.joins,
+            halvings: self.halvings,
         }
     }
 }
@@ -171,6 +193,8 @@ pub struct UNet3d {
     out_channels: usize,
     width: usize,
     levels: usize,
+    joins: [usize; 3],
+    halvings: [usize; 3],
 }
 
 #[derive(Module, Debug)]
@@ -185,17 +209,17 @@ struct Block {
     weight: Param<Tensor<5>>,
     gamma: Param<Tensor<1>>,
     beta: Param<Tensor<1>>,
-    stride: usize,
+    stride: [usize; 3],
 }
 
-/// One level up: twice the resolution, then a level over both.
+/// One level up: the resolution of the level above, then a level over both.
 #[derive(Module, Debug)]
 struct Ascent {
     rise: Rise,
     level: Level,
 }
 
-/// Transposed convolution of kernel and stride 2.
+/// Transposed convolution whose kernel is the stride of the way down.
 #[derive(Module, Debug)]
 struct Rise {
     weight: Param<Tensor<5>>,
@@ -211,13 +235,8 @@ struct Head {
 impl UNet3d {
     /// Size of the network.
     pub fn config(&self) -> UNet3dConfig {
-        let Self { in_channels, out_channels, width, levels, .. } = *self;
-        UNet3dConfig { in_channels, out_channels, width, levels }
-    }
-
-    /// Every axis of an input must be a multiple of this.
-    pub fn multiple(&self) -> usize {
-        self.config().multiple()
+        let Self { in_channels, out_channels, width, levels, joins, halvings, .. } = *self;
+        UNet3dConfig { in_channels, out_channels, width, levels, joins, halvings }
     }
 
     /// Logits of a batch, computed in 32 bits.
@@ -235,7 +254,7 @@ impl UNet3d {
     pub fn forward_at(&self, precision: Precision, image: Tensor<5>) -> Tensor<5> {
         let [_, channels, depth, height, width] = image.dims();
         let fits = self.config().check_shape([depth, height, width]).is_ok();
-        assert!(fits, "{depth} x {height} x {width} voxels do not divide by {}", self.multiple());
+        assert!(fits, "{depth} x {height} x {width} voxels do not divide by {:?}", self.config().multiples());
         assert!(channels == self.in_channels, "{channels} channels for a network of {}", self.in_channels);
         let mut features = image;
         let mut skips = Vec::with_capacity(self.levels);
@@ -274,7 +293,7 @@ impl Rise {
 
 impl Head {
     fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        kernels::conv3d(x, self.weight.val(), 1, Precision::F32) + per_channel(self.bias.val())
+        kernels::conv3d(x, self.weight.val(), [1; 3], Precision::F32) + per_channel(self.bias.val())
     }
 }
 
@@ -290,22 +309,25 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn level(&mut self, inputs: usize, outputs: usize, stride: usize) -> Level {
-        Level { first: self.block(inputs, outputs, stride), second: self.block(outputs, outputs, 1) }
+    fn level(&mut self, [inputs, outputs]: [usize; 2], kernel: [usize; 3], stride: [usize; 3]) -> Level {
+        let first = self.block([inputs, outputs], kernel, stride);
+        Level { first, second: self.block([outputs, outputs], kernel, [1; 3]) }
     }
 
-    fn block(&mut self, inputs: usize, outputs: usize, stride: usize) -> Block {
+    fn block(&mut self, [inputs, outputs]: [usize; 2], kernel: [usize; 3], stride: [usize; 3]) -> Block {
+        let [a, b, c] = kernel;
         Block {
-            weight: self.kaiming([outputs, inputs, 3, 3, 3], inputs * 27),
+            weight: self.kaiming([outputs, inputs, a, b, c], inputs * a * b * c),
             gamma: self.constant(outputs, 1.0),
             beta: self.constant(outputs, 0.0),
             stride,
         }
     }
 
-    fn rise(&mut self, inputs: usize, outputs: usize) -> Rise {
+    fn rise(&mut self, inputs: usize, outputs: usize, [a, b, c]: [usize; 3]) -> Rise {
         // PyTorch counts the fan-in of a transposed convolution over its outputs.
-        Rise { weight: self.kaiming([inputs, outputs, 2, 2, 2], outputs * 8), bias: self.constant(outputs, 0.0) }
+        let weight = self.kaiming([inputs, outputs, a, b, c], outputs * a * b * c);
+        Rise { weight, bias: self.constant(outputs, 0.0) }
     }
 
     fn head(&mut self, inputs: usize, outputs: usize) -> Head {
@@ -326,6 +348,8 @@ impl Maker<'_> {
         Param::from_data(TensorData::new(vec![value; length], [length]), self.device)
     }
 }
+
+mod shape;
 
 #[cfg(test)]
 mod tests;

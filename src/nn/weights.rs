@@ -186,7 +186,7 @@ mod tests {
     use crate::rng::{Purpose, stream};
 
     fn network(seed: u64) -> UNet3d {
-        let config = UNet3dConfig { in_channels: 1, out_channels: 1, width: 2, levels: 2 };
+        let config = UNet3dConfig { width: 2, levels: 2, ..UNet3dConfig::default() };
         config.init(&mut stream(seed, Purpose::Weights, 0, 0), &device())
     }
 
@@ -195,8 +195,12 @@ mod tests {
         let network = network(1);
         let weights = Weights::of(&network);
         assert_eq!(Weights::of(&weights.network(&device()).unwrap()), weights);
-        let back = decode(&encode(&network).unwrap(), &device()).unwrap();
-        assert_eq!(Weights::of(&back), weights);
+        let flat = network.config().shaped_for([1.0, 1.0, 4.0], [8; 3]);
+        let flat = flat.init(&mut stream(2, Purpose::Weights, 0, 0), &device());
+        for network in [network, flat] {
+            let back = decode(&encode(&network).unwrap(), &device()).unwrap();
+            assert_eq!((Weights::of(&back), back.config()), (Weights::of(&network), network.config()));
+        }
     }
 
     #[test]

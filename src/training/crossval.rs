@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::infer::{Prediction, Window};
+use super::infer::{Inference, Prediction, Window};
 use super::{Job, Outcome as Training, Recipe, Step, train, workers};
 use crate::data::Case;
 use crate::data::folds::Fold;
@@ -30,6 +30,8 @@ pub struct Study<'a> {
     pub recipe: &'a Recipe,
     /// How test volumes are predicted.
     pub window: Window,
+    /// Axes along which they are mirrored as well.
+    pub mirror: [bool; 3],
     /// Seed of weights and patches.
     pub seed: u64,
     /// Threads in all.
@@ -111,6 +113,7 @@ impl Study<'_> {
         match outcome {
             Training::Stopped => None,
             Training::Diverged { step } => Some(CellOutcome::Diverged { step }),
+            Training::Failed(fault) => Some(CellOutcome::Failed { reason: fault.to_string() }),
             Training::Finished(network) => Some(match self.judge(&network, &pick(&fold.test)) {
                 Ok(metrics) => CellOutcome::Trained { network, metrics, curve },
                 Err(fault) => CellOutcome::Failed { reason: fault.to_string() },
@@ -119,10 +122,11 @@ impl Study<'_> {
     }
 
     fn judge(&self, network: &UNet3d, cases: &[Arc<Case>]) -> Result<Vec<Vec<CaseMetrics>>> {
-        let network = nn::inference(network);
+        let networks = [nn::inference(network)];
+        let inference = Inference { networks: &networks, window: self.window, mirror: self.mirror };
         let judge = |case: &Arc<Case>| {
-            let truth = &case.native_label;
-            let found = Prediction::of(&network, case, self.window)?;
+            let truth = &*case.native_label.whole()?;
+            let found = Prediction::of(&inference, case)?;
             let calibrations = found.calibrations(&truth.voxels)?;
             let join = |(class, calibration)| {
                 Ok(CaseMetrics { calibration: Some(calibration), ..evaluate(&found.mask, truth, class)? })

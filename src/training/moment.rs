@@ -11,6 +11,7 @@ use super::greedy::Trials;
 use super::objective::{Objective, Reading};
 use super::trainer::{Job, Passes, Phase};
 use crate::data::patches::{Batch, with_background};
+use crate::fault::Result;
 use crate::formula::eval::{Activation, Inputs};
 use crate::formula::plan::Plan;
 use crate::nn::formula::{Scene, value};
@@ -40,10 +41,13 @@ pub(super) struct Moved {
 
 impl Moment<'_> {
     /// The loss and the gradients of the parameters; `None` if one of them is not finite.
-    pub(super) fn propagate(self, objective: &mut Objective, mark: &mut dyn FnMut(Phase)) -> Option<Moved> {
+    ///
+    /// # Errors
+    /// If a loss that moves is to be judged on cases that cannot be read any more.
+    pub(super) fn propagate(self, objective: &mut Objective, mark: &mut dyn FnMut(Phase)) -> Result<Option<Moved>> {
         let factor = objective.factor();
         match (nn::place(), objective.fixed()) {
-            (Place::Cuda(_), Some(plan)) => self.on_device(plan, factor, mark),
+            (Place::Cuda(_), Some(plan)) => Ok(self.on_device(plan, factor, mark)),
             _ => self.on_host(objective, mark),
         }
     }
@@ -68,7 +72,7 @@ impl Moment<'_> {
         reading.loss.is_finite().then(|| Moved { reading, trials: Passes::default(), gradients })
     }
 
-    fn on_host(self, objective: &mut Objective, mark: &mut dyn FnMut(Phase)) -> Option<Moved> {
+    fn on_host(self, objective: &mut Objective, mark: &mut dyn FnMut(Phase)) -> Result<Option<Moved>> {
         let shape = self.logits.dims();
         let [samples, channels, depth, height, width] = shape;
         let target = self.targets();
@@ -82,28 +86,29 @@ impl Moment<'_> {
             background: self.is_softmax(),
             ..Inputs::new(samples, channels, &outputs, &target)
         };
-        let trials = self.adapt(objective, &inputs);
+        let trials = self.adapt(objective, &inputs)?;
         let mut slopes = vec![0f32; outputs.len()];
         let reading = objective.gradient(&inputs, &mut slopes);
         if !reading.loss.is_finite() || slopes.iter().any(|slope| !slope.is_finite()) {
-            return None;
+            return Ok(None);
         }
         mark(Phase::Loss);
         let slopes = Tensor::<5>::from_data(TensorData::new(slopes, shape), &self.logits.device());
         let gradients = (self.logits * slopes).sum().backward();
-        Some(Moved { reading, trials, gradients: GradientsParams::from_grads(gradients, self.network) })
+        Ok(Some(Moved { reading, trials, gradients: GradientsParams::from_grads(gradients, self.network) }))
     }
 
     /// Moves the parameters of the loss, if that is due; what it took.
-    fn adapt(&self, objective: &mut Objective, inputs: &Inputs<'_, f32>) -> Passes {
-        let Some(adaptation) = objective.due(self.step) else { return Passes::default() };
+    fn adapt(&self, objective: &mut Objective, inputs: &Inputs<'_, f32>) -> Result<Passes> {
+        let Some(adaptation) = objective.due(self.step) else { return Ok(Passes::default()) };
         let Job { recipe, cases, seed, sequence, .. } = self.job;
-        let held_out = adaptation.held_out.then(|| {
+        let held_out = adaptation.held_out.then(|| -> Result<_> {
             let rng = &mut stream(*seed, Purpose::Trial, *sequence, self.step as u64);
-            let other = recipe.patches.batch(cases, &recipe.augment, rng);
+            let other = recipe.patches.batch(cases, &recipe.augment, rng)?;
             let target = self.targets_of(&other);
-            (Tensor::<5>::from_data(TensorData::new(other.image, other.shape), &nn::device()), target)
+            Ok((Tensor::<5>::from_data(TensorData::new(other.image, other.shape), &nn::device()), target))
         });
+        let held_out = held_out.transpose()?;
         let rate = recipe.rate(self.step);
         let trials = Trials {
             network: self.network,
@@ -116,7 +121,7 @@ impl Moment<'_> {
         };
         let (scores, passes) = trials.scores(objective, adaptation);
         objective.choose(&scores);
-        passes
+        Ok(passes)
     }
 
     fn progress(&self) -> f64 {

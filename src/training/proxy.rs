@@ -160,6 +160,7 @@ impl<'a> Proxy<'a> {
                     .found(recipe.learning_rate)
                     .hint("lower the learning rate"))
             }
+            Some(Ok(Training::Failed(fault))) => Err(fault),
             Some(Err(reason)) => Err(Fault::failed(format!("the shared start could not be trained: {reason}"))),
         }
     }
@@ -177,6 +178,7 @@ impl<'a> Proxy<'a> {
         Ok(match train(network, &job, &mut |_| !self.stop.load(Ordering::SeqCst)) {
             Training::Stopped => None,
             Training::Diverged { step } => Some(Outcome::Diverged { step }),
+            Training::Failed(fault) => return Err(fault),
             Training::Finished(network) => Some(Outcome::Trained(self.score(&network)?)),
         })
     }
@@ -186,10 +188,11 @@ impl<'a> Proxy<'a> {
         let network = nn::inference(network);
         for case in &self.validation {
             let mask = predict(&network, case, self.config.window)?;
+            let truth = case.native_label.whole()?;
             let classes = case.classes() as f64;
             let (mut dice, mut hd95) = (0.0, 0.0);
             for class in 1..=case.classes() as u8 {
-                let metrics = evaluate(&mask, &case.native_label, class)?;
+                let metrics = evaluate(&mask, &truth, class)?;
                 // A class that is neither there nor predicted is right; one that is missed is as far off as can be.
                 let (overlap, distance) = (metrics.value(Metric::Dice), metrics.value(Metric::Hd95));
                 dice += if overlap.is_nan() { 1.0 } else { overlap };

@@ -13,6 +13,7 @@ use super::learn::online::Before;
 use super::moment::{Moment, Moved};
 use super::objective::Objective;
 use crate::data::Case;
+use crate::fault::Fault;
 use crate::losses::strategy::Strategy;
 use crate::nn::{self, UNet3d};
 use crate::rng::{Purpose, stream};
@@ -44,6 +45,8 @@ pub enum Outcome {
     },
     /// The watcher said so.
     Stopped,
+    /// Cases could not be read any more.
+    Failed(Fault),
 }
 
 /// A finished step.
@@ -106,19 +109,21 @@ pub fn train_in_phases(mut network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(
     let mut objective = Objective::new(job.loss);
     let mut optimizer = AdamConfig::new().with_epsilon(EPSILON).init();
     for step in 0..recipe.steps {
-        let mut batch = recipe.patches.batch(
-            job.cases,
-            &recipe.augment,
-            &mut stream(job.seed, Purpose::Batch, job.sequence, step as u64),
-        );
+        let rng = &mut stream(job.seed, Purpose::Batch, job.sequence, step as u64);
+        let mut batch = match recipe.patches.batch(job.cases, &recipe.augment, rng) {
+            Ok(batch) => batch,
+            Err(fault) => return Outcome::Failed(fault),
+        };
         mark(Phase::Batch);
         let image = std::mem::take(&mut batch.image);
         let image = Tensor::<5>::from_data(TensorData::new(image, batch.shape), &device);
         let logits = network.forward_at(recipe.precision, image.clone());
         let mut before = objective.learns().then(|| Before::new(&network, &image, &logits));
         let moment = Moment { job, step, network: &network, optimizer: &optimizer, batch: &batch, image, logits };
-        let Some(Moved { mut reading, trials, mut gradients }) = moment.propagate(&mut objective, mark) else {
-            return Outcome::Diverged { step };
+        let Moved { mut reading, trials, mut gradients } = match moment.propagate(&mut objective, mark) {
+            Ok(Some(moved)) => moved,
+            Ok(None) => return Outcome::Diverged { step },
+            Err(fault) => return Outcome::Failed(fault),
         };
         mark(Phase::Backward);
         if !nn::clip_global_norm(&network, &mut gradients, CLIP).is_finite() {
@@ -130,7 +135,10 @@ pub fn train_in_phases(mut network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(
         network = optimizer.step(recipe.rate(step), network, gradients);
         if let Some(before) = before {
             let rng = &mut stream(job.seed, Purpose::Trial, job.sequence, step as u64);
-            let other = recipe.patches.batch(job.cases, &recipe.augment, rng);
+            let other = match recipe.patches.batch(job.cases, &recipe.augment, rng) {
+                Ok(other) => other,
+                Err(fault) => return Outcome::Failed(fault),
+            };
             let cosine = objective.learn(recipe.progress(step), &before, &network, [&batch, &other]);
             reading.moving = vec![cosine];
         }

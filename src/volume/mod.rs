@@ -4,16 +4,20 @@
 //! same order, so no function here ever has to know which way is up. Distances are in millimetres.
 
 pub mod affine;
+pub mod components;
 pub mod distance;
 pub mod orientation;
+pub mod planes;
 pub mod relation;
 pub mod resample;
 pub mod surface;
 
+use serde::{Deserialize, Serialize};
+
 use crate::fault::{Fault, Result};
 
 /// Where the voxels of an image stand in space.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
     /// Number of voxels along each axis.
     pub shape: [usize; 3],

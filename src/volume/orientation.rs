@@ -4,11 +4,14 @@
 //! named by the directions that its axes are nearest to, as a whole: each direction is used once (nibabel's
 //! `aff2axcodes` gives the same letters).
 
+use serde::{Deserialize, Serialize};
+
 use super::Grid;
 use super::affine::{Affine, column_norms};
 
-/// How the axes i, j, k of a file lie in space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the axes i, j, k of a file lie in space; written as letters, `"RAS"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Orientation {
     /// For i, j, k: 0 for left-right, 1 for front-back, 2 for feet-head.
     pub direction: [usize; 3],
@@ -44,10 +47,55 @@ impl Orientation {
         (0..3).map(letter).collect()
     }
 
+    /// The orientation that these letters name.
+    ///
+    /// # Errors
+    /// If they are not three, or leave a direction out.
+    pub fn parse(letters: &str) -> Result<Self, String> {
+        let read = |letter: char| match letter.to_ascii_uppercase() {
+            'R' => Some((0, false)),
+            'L' => Some((0, true)),
+            'A' => Some((1, false)),
+            'P' => Some((1, true)),
+            'S' => Some((2, false)),
+            'I' => Some((2, true)),
+            _ => None,
+        };
+        let axes: Option<Vec<(usize, bool)>> = letters.chars().map(read).collect();
+        let axes: Option<[(usize, bool); 3]> = axes.and_then(|axes| axes.try_into().ok());
+        let whole = axes.filter(|axes| (0..3).all(|direction| axes.iter().any(|axis| axis.0 == direction)));
+        let Some(axes) = whole else {
+            return Err(format!(
+                "`{letters}` names no directions; expected three letters, one each of R or L, A or P, S or I, as in RAS"
+            ));
+        };
+        Ok(Self { direction: axes.map(|axis| axis.0), reversed: axes.map(|axis| axis.1) })
+    }
+
+    /// The order and the flips, as for [`turned`], that bring axes of this orientation to `wanted`.
+    pub fn turn_to(&self, wanted: &Self) -> ([usize; 3], [bool; 3]) {
+        let order = wanted.direction.map(|direction| self.axis_along(direction).0);
+        (order, [0, 1, 2].map(|axis| self.reversed[order[axis]] != wanted.reversed[axis]))
+    }
+
     /// The axis of the file that runs along a direction (0 to 2), and whether backwards.
     pub fn axis_along(&self, direction: usize) -> (usize, bool) {
         let axis = self.direction.iter().position(|d| *d == direction).expect("every direction has an axis");
         (axis, self.reversed[axis])
+    }
+}
+
+impl TryFrom<String> for Orientation {
+    type Error = String;
+
+    fn try_from(letters: String) -> Result<Self, String> {
+        Self::parse(&letters)
+    }
+}
+
+impl From<Orientation> for String {
+    fn from(orientation: Orientation) -> Self {
+        orientation.letters()
     }
 }
 
@@ -93,6 +141,24 @@ mod tests {
         ];
         for (affine, letters) in cases {
             assert_eq!(Orientation::of(&affine).letters(), letters, "{affine:?}");
+        }
+    }
+
+    #[test]
+    fn letters_name_all_48_orientations_and_a_turn_leads_to_each() {
+        let grid = Grid::aligned([3, 4, 5], [1.0, 2.0, 3.0]);
+        let mut names = std::collections::BTreeSet::new();
+        for (order, flipped) in turns() {
+            let other = turned(&grid, order, flipped);
+            let orientation = Orientation::of(&other.affine);
+            assert_eq!(Orientation::parse(&orientation.letters()), Ok(orientation));
+            names.insert(orientation.letters());
+            let (order, flipped) = orientation.turn_to(&Orientation::of(&grid.affine));
+            assert!(difference(&turned(&other, order, flipped), &grid).is_none(), "{}", orientation.letters());
+        }
+        assert_eq!(names.len(), 48);
+        for wrong in ["RA", "RASP", "RAL", "XYZ", ""] {
+            assert!(Orientation::parse(wrong).unwrap_err().contains("as in RAS"), "{wrong}");
         }
     }
 

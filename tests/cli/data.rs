@@ -85,6 +85,11 @@ fn a_case_is_shown_by_its_id_or_its_file() {
     show(&["set/phantom_0001", "--slice", "k=3", "--out", "k.png"]).success().stdout(predicate::str::contains("k = 3"));
     assert_ne!(std::fs::read(home.path().join("k.png")).unwrap(), bytes);
     let refused = |words: &[&str], part: &str| drop(show(words).code(2).stderr(predicate::str::contains(part)));
+    // The mask of another case, as a prediction would be.
+    let other = ["set/phantom_0001", "--mask", "set/labelsTr/phantom_0000.nii.gz", "--out", "other.png"];
+    show(&other).success().stdout(predicate::str::contains("phantom_0000.nii.gz"));
+    assert_ne!(std::fs::read(home.path().join("other.png")).unwrap(), bytes);
+    refused(&["set/phantom_0001", "--mask", "nowhere.nii", "--out", "x.png"], "nowhere.nii");
     refused(&["set/phantom_001"], "did you mean `phantom_0001`?");
     refused(&["set/phantom_0001", "--slice", "k=24"], "k=0 to k=23");
     refused(&["set/phantom_0001", "--channel", "1"], "0 to 0");

@@ -9,6 +9,7 @@ mod export;
 mod learn;
 mod loss_eval;
 mod plot;
+mod predict;
 mod road;
 
 use std::path::Path;

@@ -62,7 +62,7 @@ fn a_search_is_looked_at_and_its_winner_is_trained_on_cases_it_never_saw() {
         assert!(text(&home.path().join("trained/table.csv")).contains(&middle), "{metric}");
     }
     for file in
-        ["table.csv", "table.txt", "manifest.ron", "cells.jsonl", "loss3-fold2.safetensors", "loss1-fold1-curve.csv"]
+        ["table.csv", "table.txt", "manifest.ron", "cells.jsonl", "loss3-fold2/model.ron", "loss1-fold1-curve.csv"]
     {
         assert!(home.path().join("trained").join(file).is_file(), "{file}");
     }

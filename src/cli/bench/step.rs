@@ -13,7 +13,7 @@ use super::super::term::Term;
 use super::super::{STOP, reference};
 use super::stopwatch::{Durations, Stopwatch};
 use super::{Repeats, Report, formula, stopped};
-use crate::data::{PatchSampler, Phantom, Preprocess};
+use crate::data::{Augment, PatchSampler, Phantom, Preprocess};
 use crate::fault::{Fault, Result};
 use crate::losses::form::Form;
 use crate::losses::named;
@@ -42,6 +42,9 @@ pub(in crate::cli) struct Arguments {
     /// The loss or strategy of the training
     #[arg(short, long, value_name = "L", default_value = LOSS)]
     loss: String,
+    /// How patches are varied: mirror, or all families with their defaults
+    #[arg(long, value_name = "A", default_value = "mirror", value_parser = ["mirror", "all"])]
+    augment: String,
     /// Trainings at the same time, each on a thread of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     candidates: u16,
@@ -61,12 +64,13 @@ const PARTS: [&str; 5] = ["batch", "forward", "loss", "backward", "optimizer"];
 pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Report> {
     let Arguments { width, levels, batch, size, precision, candidates, repeats, .. } = *arguments;
     let loss = reference::compose(&arguments.loss, &Form::default())?.strategy;
+    let augment = if arguments.augment == "all" { Augment::all() } else { Augment::default() };
     let candidates = usize::from(candidates);
     let config = UNet3dConfig { width, levels, ..UNet3dConfig::default() };
     config.check()?;
     config.check_shape(size).map_err(|fault| fault.field("--size"))?;
     let patches = PatchSampler { patch: size, batch, ..PatchSampler::default() };
-    let recipe = Recipe { steps: repeats.total(), patches, precision, ..Recipe::default() };
+    let recipe = Recipe { steps: repeats.total(), patches, augment, precision, ..Recipe::default() };
     recipe.check()?;
 
     let parts = if candidates > 1 {
@@ -88,6 +92,7 @@ pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Repor
     report.set("levels", levels);
     report.set("batch", batch);
     report.set("size", size.to_vec());
+    report.set("augment", &*arguments.augment);
     let (step, whole) = (Durations::sum(&parts[Phase::Forward as usize..]), Durations::sum(&parts));
     // Forward, gradient by the input and gradient by the weights cost the same; the first layer needs no gradient by its
     // input, less than a hundredth of the whole.
@@ -141,6 +146,7 @@ fn parts(
     match outcome {
         Outcome::Finished(_) => Ok(parts),
         Outcome::Stopped => Err(stopped()),
+        Outcome::Failed(fault) => Err(fault),
         Outcome::Diverged { step } => Err(Fault::failed(format!("the training diverged at step {step}"))),
     }
 }

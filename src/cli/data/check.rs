@@ -1,10 +1,11 @@
 //! `lossgen data check`: all cases and all that is wrong with them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::super::user_cache;
 use super::{Common, Term, by, short, table};
 use crate::data::check::{Facts, Finding, Report, Severity, check, copy_geometry};
 use crate::fault::{Fault, Result};
@@ -34,7 +35,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     if let Some(Source::Image) = arguments.copy_geometry {
         return mend(arguments, common, term);
     }
-    let verdicts = verdicts();
+    let verdicts = user_cache(VERDICTS);
     let bar = std::cell::OnceCell::new();
     let mut progress = |done: usize, count: usize| {
         bar.get_or_init(|| term.bar(count as u64, "checking")).set_position(done as u64);
@@ -66,11 +67,38 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         .hint(cure))
 }
 
-/// Where verdicts are kept: the person's cache, because datasets are often on disks that nobody may write to.
-fn verdicts() -> Option<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")))?;
-    Some(cache.join("lossgen").join("check"))
+/// Where verdicts are kept.
+const VERDICTS: &str = "check";
+
+/// Looks at a dataset before it is trained on; what has been looked at before costs a reading of its bytes. Warnings are
+/// told in a line.
+///
+/// # Errors
+/// If something is unusable.
+pub(in crate::cli) fn before_training(folder: &Path, term: &Term) -> Result<()> {
+    let bar = std::cell::OnceCell::new();
+    let mut progress = |done: usize, count: usize| {
+        bar.get_or_init(|| term.bar(count as u64, "checking")).set_position(done as u64);
+    };
+    let (report, _) = check(folder, user_cache(VERDICTS).as_deref(), &mut progress)?;
+    if let Some(bar) = bar.get() {
+        bar.finish_and_clear();
+    }
+    let (unusable, warnings) = (report.count_of(Severity::Unusable), report.count_of(Severity::Warning));
+    let all = format!("`lossgen data check {}`", folder.display());
+    if let Some(first) = report.findings.iter().find(|finding| finding.severity == Severity::Unusable) {
+        let case = first.case.as_ref().map_or(String::new(), |case| format!(", case `{case}`"));
+        return Err(Fault::new("dataset cannot be used as it is")
+            .file(folder)
+            .expected("cases without what the check marks as unusable")
+            .found(format!("{unusable} such findings; the first: {}{case}", first.what))
+            .hint(format!("{all} shows all of them and how to mend each")));
+    }
+    if warnings > 0 {
+        let s = if warnings == 1 { "" } else { "s" };
+        term.say(&format!("the data can be used; {warnings} warning{s}, see {all}"));
+    }
+    Ok(())
 }
 
 fn mend(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {

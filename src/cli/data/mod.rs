@@ -1,10 +1,10 @@
 //! `lossgen data`: datasets looked at, checked, divided and made up.
 
-mod check;
+pub(super) mod check;
 mod show;
 mod split;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
@@ -28,6 +28,9 @@ pub(super) enum Command {
         /// Number of cases
         #[arg(long, default_value_t = 24)]
         cases: usize,
+        /// Voxels along i, j and k, of a box that is always 80 x 80 x 72 mm
+        #[arg(long, num_args = 3, value_names = ["I", "J", "K"])]
+        shape: Option<Vec<usize>>,
     },
 }
 
@@ -36,12 +39,15 @@ pub(super) fn run(command: &Command, common: &Common, term: &Term) -> Result<()>
         Command::Check(arguments) => check::run(arguments, common, term),
         Command::Show(arguments) => show::run(arguments, common, term),
         Command::Split(arguments) => split::run(arguments, common, term),
-        Command::Phantom { folder, cases } => phantom(folder, *cases, common, term),
+        Command::Phantom { folder, cases, shape } => phantom(folder, *cases, shape.as_deref(), common, term),
     }
 }
 
-fn phantom(folder: &PathBuf, cases: usize, common: &Common, term: &Term) -> Result<()> {
+fn phantom(folder: &Path, cases: usize, shape: Option<&[usize]>, common: &Common, term: &Term) -> Result<()> {
     let mut phantom = Phantom { cases, ..Phantom::default() };
+    if let Some([i, j, k]) = shape {
+        phantom.shape = [*i, *j, *k];
+    }
     if let Some(seed) = common.seed {
         phantom.seed = seed;
     }

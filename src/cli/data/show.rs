@@ -11,7 +11,8 @@ use crate::data::nifti;
 use crate::data::picture::{COLOURS, Picture, centre};
 use crate::fault::{Fault, Result};
 use crate::run::replace;
-use crate::volume::Volume;
+use crate::volume::relation::Relation;
+use crate::volume::{Volume, affine};
 
 /// How many folders above an image its dataset may begin.
 const HIGHEST: usize = 7;
@@ -26,6 +27,9 @@ pub(in crate::cli) struct Arguments {
     /// Show the slice N of the file's axis i, j or k instead of the one with most labelled voxels; may be repeated
     #[arg(long = "slice", value_name = "AXIS=N")]
     slices: Vec<String>,
+    /// Outline the labels of this mask instead of the dataset's, for example of a prediction
+    #[arg(long, value_name = "FILE")]
+    mask: Option<PathBuf>,
 }
 
 /// What is shown.
@@ -39,7 +43,10 @@ struct Shown {
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
-    let shown = find(arguments, common)?;
+    let mut shown = find(arguments, common)?;
+    if let Some(mask) = &arguments.mask {
+        shown.label = Some(mask.clone());
+    }
     let out = common.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.png", shown.id)));
     if out.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("png")) {
         return Err(Fault::new("picture needs a name that says its format")
@@ -50,6 +57,16 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     }
     let channels = shown.images.iter().map(|path| nifti::read_channels(path)).collect::<Result<Vec<_>>>()?.concat();
     let mask = shown.label.as_deref().map(nifti::read_label).transpose()?;
+    if let (Some(file), Some(mask)) = (&arguments.mask, &mask) {
+        if let Some(difference) = affine::difference(&channels[0].grid, &mask.grid) {
+            return Err(Fault::new("mask is on another grid than the image")
+                .file(file)
+                .field("--mask")
+                .expected(format!("{}, as the image", difference.first))
+                .found(difference.second)
+                .hint(Relation::of(&channels[0].grid, &mask.grid).cure()));
+        }
+    }
     let Some(image) = channels.get(arguments.channel) else {
         return Err(Fault::new("image has no such channel")
             .field("--channel")

@@ -18,6 +18,13 @@ pub enum Axis {
     K,
 }
 
+impl Axis {
+    /// Which of i, j and k are among `axes`.
+    pub fn chosen(axes: &[Self]) -> [bool; 3] {
+        [Self::I, Self::J, Self::K].map(|axis| axes.contains(&axis))
+    }
+}
+
 /// Draws which axes are flipped: each of `axes` with probability one half.
 pub fn draw(axes: &[Axis], rng: &mut ChaCha8Rng) -> [bool; 3] {
     let mut flipped = [false; 3];

@@ -101,7 +101,7 @@ fn all_there(listed: &[String], pair: &Pair, entries: &[Entry], path: &Path) -> 
 }
 
 /// The id and the number of a channel in `ID_0001`.
-fn channel(stem: &str) -> Option<(&str, usize)> {
+pub(super) fn channel(stem: &str) -> Option<(&str, usize)> {
     let (id, number) = stem.rsplit_once('_')?;
     (number.len() == 4 && !id.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
         .then(|| number.parse().ok().map(|number| (id, number)))?

@@ -9,6 +9,7 @@ mod bids;
 mod description;
 mod files;
 mod folders;
+mod images;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ use super::nifti;
 use crate::fault::{Fault, Result};
 
 pub(super) use files::{nifti_files, stem};
+pub(super) use images::is_numbered;
+pub use images::{Found, images};
 
 /// A dataset's files and names.
 #[derive(Debug, Clone)]

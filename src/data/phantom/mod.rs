@@ -134,6 +134,11 @@ impl Phantom {
         replace(&path, (text + "\n").as_bytes())
     }
 
+    /// Distance of voxel centres along i, j, k, in mm.
+    pub fn spacing(&self) -> [f64; 3] {
+        self.grid().spacing
+    }
+
     /// Image and mask of one case, as a scanner would store them.
     fn scan(&self, number: usize) -> (Volume<i16>, Volume<u8>) {
         scan::scan(&self.grid(), &mut stream(self.seed, Purpose::Phantom, 0, number as u64))
@@ -188,10 +193,15 @@ mod tests {
         Phantom { cases, ..Phantom::default() }
     }
 
+    /// Intensity and class of every voxel.
+    fn voxels(case: &Case) -> Vec<(f32, u8)> {
+        let (image, label) = (case.channels[0].whole().unwrap(), case.label.whole().unwrap());
+        image.voxels.iter().copied().zip(label.voxels.iter().copied()).collect()
+    }
+
     /// Best Dice of `image >= t` over all thresholds t.
     fn best_threshold(case: &Case) -> f64 {
-        let mut voxels: Vec<(f32, u8)> =
-            case.channels[0].voxels.iter().copied().zip(case.label.voxels.iter().copied()).collect();
+        let mut voxels = voxels(case);
         voxels.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
         let total = voxels.iter().filter(|(_, class)| *class > 0).count() as f64;
         let mut hit = 0.0;
@@ -204,8 +214,7 @@ mod tests {
 
     /// Best Dice of any band of intensities, over 40 x 40 pairs of quantiles.
     fn best_band(case: &Case) -> f64 {
-        let mut voxels: Vec<(f32, u8)> =
-            case.channels[0].voxels.iter().copied().zip(case.label.voxels.iter().copied()).collect();
+        let mut voxels = voxels(case);
         voxels.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         let mut sums = vec![0_u32];
         for (_, class) in &voxels {
@@ -235,7 +244,8 @@ mod tests {
     fn the_share_of_foreground_is_that_of_a_spine_and_all_levels_are_there() {
         let preprocess = Preprocess { labels: LabelMode::Classes, ..Preprocess::default() };
         for case in few(12).dataset(&preprocess).unwrap().cases {
-            let share = case.label.voxels.iter().filter(|v| **v > 0).count() as f64 / case.label.voxels.len() as f64;
+            let voxels = voxels(&case);
+            let share = voxels.iter().filter(|(_, class)| *class > 0).count() as f64 / voxels.len() as f64;
             assert!((0.04..0.08).contains(&share), "{}: {share}", case.id);
             assert!(case.voxels_of_class.iter().all(|voxels| voxels.len() > 50), "{}", case.id);
         }
@@ -247,7 +257,8 @@ mod tests {
         let preprocess = Preprocess { labels: LabelMode::Classes, ..Preprocess::default() };
         let phantom = Phantom { cases: 2, shape: [24, 22, 18], seed: 5 };
         phantom.write(folder.path()).unwrap();
-        let (read, made) = (Dataset::load(folder.path(), &preprocess).unwrap(), phantom.dataset(&preprocess).unwrap());
+        let (read, made) =
+            (Dataset::load(folder.path(), &preprocess, None).unwrap(), phantom.dataset(&preprocess).unwrap());
         assert_eq!((read.name, read.classes), (made.name, made.classes));
         for (a, b) in read.cases.iter().zip(&made.cases) {
             assert_eq!((&a.id, &a.channels, &a.label), (&b.id, &b.channels, &b.label));

@@ -29,15 +29,14 @@ impl Target {
         Self { channel: super::halo::voxels(shape), base: 0, step: [height * width, width, 1], shape }
     }
 
-    /// Every second voxel of a volume along each axis, beginning at the parity of `phase` (bits z, y, x).
-    pub(super) fn every_second(whole: [usize; 3], phase: usize) -> Self {
+    /// The voxels of a volume that are `step` apart along each axis, beginning at `parity`.
+    pub(super) fn every(whole: [usize; 3], step: [usize; 3], parity: [usize; 3]) -> Self {
         let [_, height, width] = whole;
-        let parity = [phase >> 2, phase >> 1 & 1, phase & 1];
-        let shape = [0, 1, 2].map(|axis| (whole[axis] + 1 - parity[axis]) / 2);
+        let shape = [0, 1, 2].map(|axis| (whole[axis] + step[axis] - 1 - parity[axis]) / step[axis]);
         Self {
             channel: super::halo::voxels(whole),
             base: (parity[0] * height + parity[1]) * width + parity[2],
-            step: [2 * height * width, 2 * width, 2],
+            step: [step[0] * height * width, step[1] * width, step[2]],
             shape,
         }
     }

@@ -21,7 +21,7 @@ pub(super) trait Kernels: Backend {
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        stride: usize,
+        stride: [usize; 3],
         arithmetic: Arithmetic,
     ) -> FloatTensor<Self>;
     /// See [`super::conv_transpose3d`].
@@ -37,7 +37,7 @@ pub(super) trait Kernels: Backend {
     ) -> FloatTensor<Self>;
 }
 
-pub(super) fn conv3d(x: Tensor<5>, weight: Tensor<5>, stride: usize, arithmetic: Arithmetic) -> Tensor<5> {
+pub(super) fn conv3d(x: Tensor<5>, weight: Tensor<5>, stride: [usize; 3], arithmetic: Arithmetic) -> Tensor<5> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(<Dispatch as Kernels>::convolve(x, weight, stride, arithmetic))
 }
@@ -59,7 +59,7 @@ pub(super) fn instance_norm_leaky_relu(
 }
 
 impl Kernels for Flex {
-    fn convolve(x: FlexTensor, weight: FlexTensor, stride: usize, arithmetic: Arithmetic) -> FlexTensor {
+    fn convolve(x: FlexTensor, weight: FlexTensor, stride: [usize; 3], arithmetic: Arithmetic) -> FlexTensor {
         let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
         let shape = convolution(&x, &weight, stride, arithmetic);
         let [depth, height, width] = shape.out_shape();
@@ -94,19 +94,22 @@ fn shape_of(tensor: &FlexTensor) -> Vec<usize> {
     tensor.layout().shape().to_vec()
 }
 
-fn convolution(x: &FlexTensor, weight: &FlexTensor, stride: usize, arithmetic: Arithmetic) -> Convolution {
+fn convolution(x: &FlexTensor, weight: &FlexTensor, stride: [usize; 3], arithmetic: Arithmetic) -> Convolution {
     let (x, weight) = (shape_of(x), shape_of(weight));
-    let kernel = weight[2];
-    assert!(weight[2..] == [kernel; 3] && x[1] == weight[1], "weights {weight:?} do not fit a tensor of {x:?}");
-    assert!(matches!((kernel, stride), (1 | 3, 1) | (3, 2)), "no kernel {kernel} of stride {stride}");
+    let kernel = [weight[2], weight[3], weight[4]];
+    assert!(x[1] == weight[1], "weights {weight:?} do not fit a tensor of {x:?}");
+    let known = kernel.iter().zip(stride).all(|(kernel, stride)| matches!((kernel, stride), (1 | 3, 1) | (3, 2)));
+    assert!(known, "no kernel {kernel:?} of stride {stride:?}");
     let shape = [x[2], x[3], x[4]];
     Convolution { samples: x[0], inputs: x[1], outputs: weight[0], kernel, stride, shape, arithmetic }
 }
 
 fn transposed(x: &FlexTensor, weight: &FlexTensor, arithmetic: Arithmetic) -> Transposed {
     let (x, weight) = (shape_of(x), shape_of(weight));
-    assert!(weight[2..] == [2; 3] && x[1] == weight[0], "weights {weight:?} do not fit a tensor of {x:?}");
-    Transposed { samples: x[0], inputs: x[1], outputs: weight[1], shape: [x[2], x[3], x[4]], arithmetic }
+    let kernel = [weight[2], weight[3], weight[4]];
+    let fits = x[1] == weight[0] && kernel.iter().all(|k| matches!(k, 1 | 2));
+    assert!(fits, "weights {weight:?} do not fit a tensor of {x:?}");
+    Transposed { samples: x[0], inputs: x[1], outputs: weight[1], kernel, shape: [x[2], x[3], x[4]], arithmetic }
 }
 
 fn norm(x: &FlexTensor, epsilon: f64, slope: f64, set: Instructions) -> Norm {
@@ -123,7 +126,7 @@ fn normalised(x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, norm: Norm)
 struct ConvolveBackward;
 
 impl Backward<Flex, 2> for ConvolveBackward {
-    type State = (FlexTensor, FlexTensor, usize, Arithmetic);
+    type State = (FlexTensor, FlexTensor, [usize; 3], Arithmetic);
 
     fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let [x_node, weight_node] = ops.parents;
@@ -191,7 +194,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
     fn convolve(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        stride: usize,
+        stride: [usize; 3],
         arithmetic: Arithmetic,
     ) -> FloatTensor<Self> {
         match ConvolveBackward.prepare::<C>([x.node(), weight.node()]).compute_bound().stateful() {

@@ -5,6 +5,8 @@
 
 use rayon::prelude::*;
 
+use super::geometry::{Axes, positions};
+
 /// Floats behind the last voxel that a vector load may touch.
 const SLACK: usize = 128;
 
@@ -63,48 +65,44 @@ pub(super) fn voxels(shape: [usize; 3]) -> usize {
 }
 
 /// With `before` zeros in front of each axis and `after` behind it.
-pub(super) fn padded(
-    x: &[f32],
-    [samples, channels]: [usize; 2],
-    shape: [usize; 3],
-    before: usize,
-    after: usize,
-) -> Halo {
-    let [depth, height, width] = shape;
-    let [_, tall, wide] = shape.map(|n| n + before + after);
-    let channel = (depth + before + after) * tall * wide;
+pub(super) fn padded(x: &[f32], [samples, channels]: [usize; 2], shape: Axes, before: Axes, after: Axes) -> Halo {
+    let [_, height, width] = shape;
+    let [deep, tall, wide] = std::array::from_fn(|axis| shape[axis] + before[axis] + after[axis]);
+    let channel = deep * tall * wide;
     let buffer = filled(x, samples * channels, channel, shape, |from, to| {
         for (i, row) in from.chunks_exact(width).enumerate() {
             let (z, y) = (i / height, i % height);
-            let start = ((z + before) * tall + y + before) * wide + before;
+            let start = ((z + before[0]) * tall + y + before[1]) * wide + before[2];
             to[start..start + width].copy_from_slice(row);
         }
     });
     Halo { buffer, samples, channels, channel, plane: tall * wide, row: wide, sub: channel }
 }
 
-/// With `before` zeros in front of each axis, then split into the eight sub-volumes of even and odd haloed positions: what
-/// a kernel of stride 2 reads at one offset lies in one of them.
-pub(super) fn split(x: &[f32], [samples, channels]: [usize; 2], shape: [usize; 3], before: usize) -> Halo {
+/// With `before` zeros in front of each axis, then split along the axes whose `step` is 2 into the sub-volumes of even and
+/// odd haloed positions: what a kernel of this stride reads at one offset lies in one of them.
+pub(super) fn split(x: &[f32], [samples, channels]: [usize; 2], shape: Axes, before: Axes, step: Axes) -> Halo {
     let [_, height, width] = shape;
-    let [deep, tall, wide] = shape.map(|n| (n + before).div_ceil(2) + before);
+    let [deep, tall, wide] =
+        std::array::from_fn(|axis| (shape[axis] + before[axis]).div_ceil(step[axis]) + before[axis]);
     let sub = deep * tall * wide;
-    let buffer = filled(x, samples * channels, 8 * sub, shape, |from, to| {
+    let pitch = voxels(step) * sub;
+    let buffer = filled(x, samples * channels, pitch, shape, |from, to| {
         for (i, row) in from.chunks_exact(width).enumerate() {
-            let (z, y) = (i / height + before, i % height + before);
-            let plane = (z & 1) * 4 + (y & 1) * 2;
-            for parity in 0..2 {
-                let start = (plane + parity) * sub + ((z / 2) * tall + y / 2) * wide;
-                let first = (parity + before) & 1;
+            let (z, y) = (i / height + before[0], i % height + before[1]);
+            let parity = (z % step[0] * step[1] + y % step[1]) * step[2];
+            let start = ((z / step[0]) * tall + y / step[1]) * wide;
+            for odd in 0..step[2] {
                 // `first + before` has the parity of this sub-volume: half of it is the place of the first voxel.
-                let start = start + usize::midpoint(first, before);
-                for (k, value) in row.iter().skip(first).step_by(2).enumerate() {
+                let first = (odd + before[2]) % step[2];
+                let start = (parity + odd) * sub + start + (first + before[2]) / step[2];
+                for (k, value) in row.iter().skip(first).step_by(step[2]).enumerate() {
                     to[start + k] = *value;
                 }
             }
         }
     });
-    Halo { buffer, samples, channels, channel: 8 * sub, plane: tall * wide, row: wide, sub }
+    Halo { buffer, samples, channels, channel: pitch, plane: tall * wide, row: wide, sub }
 }
 
 /// Without a halo, but with the row pitch of another volume, so that both can be walked in step; what lies between rows is
@@ -136,21 +134,15 @@ fn filled(
 }
 
 impl Halo {
-    /// Offsets of the taps of a k x k x k kernel of stride 1.
-    pub(super) fn taps(&self, k: usize) -> Vec<usize> {
-        positions(k).map(|[z, y, x]| z * self.plane + y * self.row + x).collect()
+    /// Offset of a position of a kernel of stride 1.
+    pub(super) fn tap(&self, [z, y, x]: Axes) -> usize {
+        z * self.plane + y * self.row + x
     }
 
-    /// Offsets of the taps of a k x k x k kernel of stride 2, in a volume that was [`split`].
-    pub(super) fn strided_taps(&self, k: usize) -> Vec<usize> {
-        let parity = |[z, y, x]: [usize; 3]| (z & 1) * 4 + (y & 1) * 2 + (x & 1);
-        positions(k)
-            .map(|p| parity(p) * self.sub + (p[0] / 2) * self.plane + (p[1] / 2) * self.row + p[2] / 2)
-            .collect()
+    /// Offsets of the taps of a kernel, in a volume that was [`split`] for its stride (or [`padded`] if that is 1).
+    pub(super) fn taps(&self, kernel: Axes, step: Axes) -> Vec<usize> {
+        let parity = |p: Axes| (p[0] % step[0] * step[1] + p[1] % step[1]) * step[2] + p[2] % step[2];
+        let within = |p: Axes| self.tap(std::array::from_fn(|axis| p[axis] / step[axis]));
+        positions(kernel).map(|p| parity(p) * self.sub + within(p)).collect()
     }
-}
-
-/// The positions of a kernel in the order of its weights.
-fn positions(k: usize) -> impl Iterator<Item = [usize; 3]> {
-    (0..k * k * k).map(move |t| [t / (k * k), t / k % k, t % k])
 }

@@ -6,7 +6,8 @@
 //!
 //! The idea of ours: copy the input once into a volume with a rim of zeros (`halo`); then each of the 27 taps is a
 //! constant offset, and a plane of outputs is a one-dimensional correlation (`correlate`). Strided and transposed
-//! convolutions are the same over the eight sub-volumes of even and odd voxels. No im2col, no change of layout.
+//! convolutions are the same over the sub-volumes of even and odd voxels, eight of them if every axis has a stride. Kernels
+//! and strides may differ along the axes (`geometry`). No im2col, no change of layout.
 //! In `bf16` the same is done with factors of 16 bits.
 
 mod bf16;
@@ -21,6 +22,8 @@ mod convolution;
 mod correlate;
 #[cfg(target_arch = "x86_64")]
 mod extension;
+#[cfg(target_arch = "x86_64")]
+mod geometry;
 #[cfg(target_arch = "x86_64")]
 mod halo;
 #[cfg(target_arch = "x86_64")]
@@ -158,13 +161,13 @@ impl KernelPath {
     }
 }
 
-/// Convolution without bias, "same" padding. `x` is `[n, inputs, d, h, w]`, `weight` `[outputs, inputs, k, k, k]` with k
-/// 1 or 3, `stride` 1, or 2 with k = 3; the result is `[n, outputs, ceil(d / stride), ...]`. Pointwise convolutions and those
+/// Convolution without bias, "same" padding. `x` is `[n, inputs, d, h, w]`, `weight` `[outputs, inputs, kernel]` with 1 or 3
+/// taps along each axis, `stride` 1, or 2 where there are 3; the result is `[n, outputs, ceil(d / stride), ...]`. Pointwise convolutions and those
 /// of one input channel are computed in 32 bits at every precision.
-pub fn conv3d(x: Tensor<5>, weight: Tensor<5>, stride: usize, precision: Precision) -> Tensor<5> {
-    let [_, inputs, kernel, ..] = weight.dims();
+pub fn conv3d(x: Tensor<5>, weight: Tensor<5>, stride: [usize; 3], precision: Precision) -> Tensor<5> {
+    let [_, inputs, depth, height, width] = weight.dims();
     let path = KernelPath::in_use();
-    if precision == Precision::F32 || inputs == 1 || kernel == 1 {
+    if precision == Precision::F32 || inputs == 1 || depth * height * width == 1 {
         return conv3d_on(path, x, weight, stride);
     }
     #[cfg(target_arch = "x86_64")]
@@ -174,8 +177,8 @@ pub fn conv3d(x: Tensor<5>, weight: Tensor<5>, stride: usize, precision: Precisi
     in_16_bits(path, x, weight, |x, weight| conv3d_on(path, x, weight, stride))
 }
 
-/// Transposed convolution of kernel and stride 2 without bias. `x` is `[n, inputs, d, h, w]`, `weight`
-/// `[inputs, outputs, 2, 2, 2]`; the result is `[n, outputs, 2 d, 2 h, 2 w]`.
+/// Transposed convolution without bias whose kernel, 1 or 2 along each axis, is its stride. `x` is `[n, inputs, d, h, w]`,
+/// `weight` `[inputs, outputs, kernel]`; the result is `[n, outputs, kernel d, ...]`.
 pub fn conv_transpose3d(x: Tensor<5>, weight: Tensor<5>, precision: Precision) -> Tensor<5> {
     let path = KernelPath::in_use();
     if precision == Precision::F32 {
@@ -213,7 +216,7 @@ fn in_16_bits(
     bf16::emulated::convolution(x, weight, convolve)
 }
 
-fn conv3d_on(path: KernelPath, x: Tensor<5>, weight: Tensor<5>, stride: usize) -> Tensor<5> {
+fn conv3d_on(path: KernelPath, x: Tensor<5>, weight: Tensor<5>, stride: [usize; 3]) -> Tensor<5> {
     match path {
         #[cfg(target_arch = "x86_64")]
         KernelPath::Avx512 => extension::conv3d(x, weight, stride, Arithmetic::AVX512),

@@ -3,13 +3,16 @@
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
 use burn::tensor::{Tensor, activation, module};
 
-pub(super) fn conv3d(x: Tensor<5>, weight: Tensor<5>, stride: usize) -> Tensor<5> {
-    let padding = weight.dims()[2] / 2;
-    module::conv3d(x, weight, None, ConvOptions::new([stride; 3], [padding; 3], [1; 3], 1))
+pub(super) fn conv3d(x: Tensor<5>, weight: Tensor<5>, stride: [usize; 3]) -> Tensor<5> {
+    let [_, _, depth, height, width] = weight.dims();
+    let padding = [depth, height, width].map(|k| k / 2);
+    module::conv3d(x, weight, None, ConvOptions::new(stride, padding, [1; 3], 1))
 }
 
 pub(super) fn conv_transpose3d(x: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
-    module::conv_transpose3d(x, weight, None, ConvTransposeOptions::new([2; 3], [0; 3], [0; 3], [1; 3], 1))
+    let [_, _, depth, height, width] = weight.dims();
+    let stride = [depth, height, width];
+    module::conv_transpose3d(x, weight, None, ConvTransposeOptions::new(stride, [0; 3], [0; 3], [1; 3], 1))
 }
 
 pub(super) fn instance_norm_leaky_relu(

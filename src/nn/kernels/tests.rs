@@ -62,17 +62,31 @@ const SIZES: [(usize, usize, usize, [usize; 3]); 10] = [
     (1, 7, 9, [4, 6, 8]),
 ];
 
+/// Kernels with their strides: those of networks for cubes, and flat ones along every axis.
+const KERNELS: [([usize; 3], [usize; 3]); 9] = [
+    ([3, 3, 3], [1, 1, 1]),
+    ([3, 3, 3], [2, 2, 2]),
+    ([1, 1, 1], [1, 1, 1]),
+    ([3, 3, 1], [1, 1, 1]),
+    ([3, 3, 1], [2, 2, 1]),
+    ([1, 3, 3], [1, 2, 2]),
+    ([3, 1, 3], [2, 1, 1]),
+    ([3, 3, 3], [2, 2, 1]),
+    ([3, 3, 3], [1, 2, 2]),
+];
+
 #[test]
 fn convolutions_agree_on_every_size() {
     let device = device().autodiff();
     for (seed, (samples, inputs, outputs, [d, h, w])) in (0u64..).zip(SIZES) {
         let x = random([samples, inputs, d, h, w], seed, &device);
-        for (k, stride) in [(3, 1), (3, 2), (1, 1)] {
-            let weight = random([outputs, inputs, k, k, k], 100 + seed, &device);
+        for (kernel, stride) in KERNELS {
+            let [a, b, c] = kernel;
+            let weight = random([outputs, inputs, a, b, c], 100 + seed, &device);
             let run = |path| values_and_gradients(&x, &weight, |x, weight| conv3d_on(path, x, weight, stride));
             let expected = run(KernelPath::Portable);
             for path in others() {
-                let name = format!("{path:?}: {inputs} to {outputs}, kernel {k}, stride {stride}, {d} x {h} x {w}");
+                let name = format!("{path:?}: {inputs} to {outputs}, {kernel:?} / {stride:?}, {d} x {h} x {w}");
                 compare(&name, &run(path), &expected);
             }
         }
@@ -84,11 +98,15 @@ fn transposed_convolutions_agree_on_every_size() {
     let device = device().autodiff();
     for (seed, (samples, inputs, outputs, [d, h, w])) in (0u64..).zip(SIZES) {
         let x = random([samples, inputs, d, h, w], seed, &device);
-        let weight = random([inputs, outputs, 2, 2, 2], 100 + seed, &device);
-        let run = |path| values_and_gradients(&x, &weight, |x, weight| conv_transpose3d_on(path, x, weight));
-        let expected = run(KernelPath::Portable);
-        for path in others() {
-            compare(&format!("{path:?}: {inputs} to {outputs}, {d} x {h} x {w}"), &run(path), &expected);
+        for kernel in [[2, 2, 2], [2, 2, 1], [1, 2, 2], [2, 1, 2], [1, 1, 2]] {
+            let [a, b, c] = kernel;
+            let weight = random([inputs, outputs, a, b, c], 100 + seed, &device);
+            let run = |path| values_and_gradients(&x, &weight, |x, weight| conv_transpose3d_on(path, x, weight));
+            let expected = run(KernelPath::Portable);
+            for path in others() {
+                let name = format!("{path:?}: {inputs} to {outputs}, {kernel:?}, {d} x {h} x {w}");
+                compare(&name, &run(path), &expected);
+            }
         }
     }
 }
@@ -178,10 +196,11 @@ fn a_single_voxel_is_its_own_mean() {
 type Operation = (&'static str, [usize; 5], fn(Tensor<5>, Tensor<5>) -> Tensor<5>);
 
 /// The convolutions, over `[samples, 6, ...]`.
-const OPERATIONS: [Operation; 4] = [
-    ("stride 1", [9, 6, 3, 3, 3], |x, weight| super::conv3d(x, weight, 1, Precision::F32)),
-    ("stride 2", [9, 6, 3, 3, 3], |x, weight| super::conv3d(x, weight, 2, Precision::F32)),
-    ("kernel 1", [9, 6, 1, 1, 1], |x, weight| super::conv3d(x, weight, 1, Precision::F32)),
+const OPERATIONS: [Operation; 5] = [
+    ("stride 1", [9, 6, 3, 3, 3], |x, weight| super::conv3d(x, weight, [1; 3], Precision::F32)),
+    ("stride 2", [9, 6, 3, 3, 3], |x, weight| super::conv3d(x, weight, [2; 3], Precision::F32)),
+    ("flat", [9, 6, 3, 3, 1], |x, weight| super::conv3d(x, weight, [2, 2, 1], Precision::F32)),
+    ("kernel 1", [9, 6, 1, 1, 1], |x, weight| super::conv3d(x, weight, [1; 3], Precision::F32)),
     ("transposed", [6, 9, 2, 2, 2], |x, weight| super::conv_transpose3d(x, weight, Precision::F32)),
 ];
 

@@ -11,7 +11,8 @@ fn network(config: UNet3dConfig, seed: u64) -> UNet3d {
     config.init(&mut stream(seed, Purpose::Weights, 0, 0), &device())
 }
 
-const SMALL: UNet3dConfig = UNet3dConfig { in_channels: 1, out_channels: 2, width: 4, levels: 3 };
+const SMALL: UNet3dConfig =
+    UNet3dConfig { in_channels: 1, out_channels: 2, width: 4, levels: 3, joins: [0; 3], halvings: [6; 3] };
 
 #[test]
 fn the_reference_network_has_the_parameters_of_the_reference() {
@@ -22,8 +23,10 @@ fn the_reference_network_has_the_parameters_of_the_reference() {
 #[test]
 fn parameters_are_counted_without_making_the_network() {
     for (in_channels, out_channels, width, levels) in [(1, 1, 8, 3), (4, 3, 5, 1), (2, 1, 3, 2), (1, 7, 2, 4)] {
-        let config = UNet3dConfig { in_channels, out_channels, width, levels };
-        assert_eq!(config.parameters(), network(config, 1).num_params(), "{config:?}");
+        let config = UNet3dConfig { in_channels, out_channels, width, levels, ..UNet3dConfig::default() };
+        for config in [config, config.shaped_for([1.0, 4.0, 1.0], [16; 3])] {
+            assert_eq!(config.parameters(), network(config, 1).num_params(), "{config:?}");
+        }
     }
 }
 
@@ -31,8 +34,12 @@ fn parameters_are_counted_without_making_the_network() {
 fn multiply_adds_are_those_of_the_layers() {
     // Layer by layer from the shapes that PyTorch's hooks see: 11,864 for each voxel of the reference network.
     assert_eq!(UNet3dConfig::default().multiply_adds([32, 48, 32]), 11_864 * 32 * 48 * 32);
-    let config = UNet3dConfig { in_channels: 2, out_channels: 3, width: 5, levels: 1 };
+    let config = UNet3dConfig { in_channels: 2, out_channels: 3, width: 5, levels: 1, ..UNet3dConfig::default() };
     assert_eq!(config.multiply_adds([2, 3, 4]), 24 * (27 * 5 * (2 + 5) + 5 * 3));
+    // Flat at first: 9 taps above, 27 below at a quarter of the voxels, and a rise of 4 taps.
+    let flat = UNet3dConfig { levels: 2, width: 2, ..UNet3dConfig::default() }.shaped_for([2.0, 2.0, 4.0], [8, 8, 8]);
+    let (above, below) = (9 * 2 * (1 + 2) + 4 * 2 + 9 * 2 * (4 + 2) + 2, 27 * 4 * (2 + 4));
+    assert_eq!(flat.multiply_adds([8, 8, 8]), 512 * above + 128 * below);
 }
 
 #[test]
@@ -117,6 +124,9 @@ fn logits_and_gradients_are_those_of_the_reference_in_pytorch() {
 fn logits_have_the_shape_of_the_image_and_a_channel_per_class() {
     let image = Tensor::<5>::ones([2, 1, 8, 12, 4], &device());
     assert_eq!(network(SMALL, 1).forward(image).dims(), [2, 2, 8, 12, 4]);
+    let flat = SMALL.shaped_for([1.0, 1.0, 4.0], [16, 16, 8]);
+    let image = Tensor::<5>::ones([2, 1, 8, 12, 5], &device());
+    assert_eq!(network(flat, 1).forward(image).dims(), [2, 2, 8, 12, 5]);
 }
 
 #[test]

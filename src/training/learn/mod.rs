@@ -125,7 +125,7 @@ pub struct Lesson {
 }
 
 impl School<'_> {
-    fn batch(&self, purpose: Purpose, place: usize, number: usize) -> Batch {
+    fn batch(&self, purpose: Purpose, place: usize, number: usize) -> Result<Batch> {
         let rng = &mut stream(self.seed, purpose, ADDRESS + place as u64, number as u64);
         self.config.recipe.patches.batch(self.cases, &self.config.recipe.augment, rng)
     }
@@ -179,12 +179,17 @@ impl<'a> Course<'a> {
     }
 
     /// A step of every network, and then one of the loss.
-    pub fn lesson(&mut self) -> Lesson {
+    ///
+    /// # Errors
+    /// If cases cannot be read any more.
+    pub fn lesson(&mut self) -> Result<Lesson> {
         let Self { school, task, probes, loss, adam, pupils, lessons } = self;
         let (config, number) = (school.config, lessons.len());
         let factor = gradient_factor_of(&loss.slopes(probes));
-        let learnt: Vec<Option<Learnt>> =
+        // All of them take their step, so that the fault is the first by place and not by time.
+        let learnt: Vec<Result<Option<Learnt>>> =
             pupils.par_iter_mut().map(|pupil| pupil.step(school, loss, factor, task, number)).collect();
+        let learnt: Vec<Option<Learnt>> = learnt.into_iter().collect::<Result<_>>()?;
         let learnt: Vec<Learnt> = learnt.into_iter().flatten().collect();
         let count = learnt.len() as f64;
         if !learnt.is_empty() {
@@ -200,7 +205,7 @@ impl<'a> Course<'a> {
         let mean = |of: fn(&Learnt) -> f64| learnt.iter().map(of).sum::<f64>() / count;
         let lesson = Lesson { number, cosine: mean(|learnt| learnt.cosine), task: mean(|learnt| learnt.task) };
         lessons.push(lesson);
-        lesson
+        Ok(lesson)
     }
 }
 
@@ -228,11 +233,11 @@ mod tests {
             if whole.lessons().len() == 5 {
                 saved = whole.save().unwrap();
             }
-            whole.lesson();
+            whole.lesson().unwrap();
         }
         let mut rest = Course::load(&school, &saved).unwrap();
         while !rest.is_over() {
-            rest.lesson();
+            rest.lesson().unwrap();
         }
         assert_eq!(rest.lessons(), whole.lessons());
         assert_eq!(rest.loss(), whole.loss());

@@ -6,6 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::School;
 use super::adam::Adam;
 use super::teaching::{Learnt, Taken, Task, inputs, propagated};
+use crate::fault::Result;
 use crate::losses::learned::Learned;
 use crate::nn::{self, UNet3d, floats};
 use crate::rng::{Purpose, stream};
@@ -36,6 +37,9 @@ impl Pupil {
 
     /// One step of the network with a loss that is `factor` times as large, and what the loss learns from it. `None` where
     /// there is nothing to learn; a network that is not finite any more is born again.
+    ///
+    /// # Errors
+    /// If cases cannot be read any more.
     pub(super) fn step(
         &mut self,
         school: &School<'_>,
@@ -43,12 +47,12 @@ impl Pupil {
         factor: f64,
         task: &Task,
         number: usize,
-    ) -> Option<Learnt> {
+    ) -> Result<Option<Learnt>> {
         let recipe = &school.config.recipe;
         if self.age >= self.life(school) {
             *self = Self::new(school, self.place, self.lives + 1);
         }
-        let batch = school.batch(Purpose::Batch, self.place, number);
+        let batch = school.batch(Purpose::Batch, self.place, number)?;
         let image = TensorData::new(batch.image.clone(), batch.shape);
         let image = Tensor::<5>::from_data(image, &nn::device().autodiff());
         let logits = self.network.forward_at(recipe.precision, image.clone());
@@ -63,7 +67,7 @@ impl Pupil {
         let mut gradients = propagated(&self.network, logits, slopes);
         if !nn::clip_global_norm(&self.network, &mut gradients, super::CLIP).is_finite() {
             *self = Self::new(school, self.place, self.lives + 1);
-            return None;
+            return Ok(None);
         }
         let gradient = nn::flatten(&self.network, &gradients);
         let way = self.adam.step(&gradient.iter().map(|g| f64::from(*g)).collect::<Vec<_>>());
@@ -82,6 +86,6 @@ impl Pupil {
             gradient: &gradient,
             spread: &self.adam.spread(),
         };
-        taken.teach(task, &school.batch(Purpose::Trial, self.place, number))
+        Ok(taken.teach(task, &school.batch(Purpose::Trial, self.place, number)?))
     }
 }

@@ -60,16 +60,10 @@ impl Shared {
     }
 }
 
-/// Correlates all channels of `x`, `samples` volumes of `form` that see every `stride`-th plane, into `out`, which has
-/// `outputs` channels per sample and is covered by the targets of the passes.
-pub(super) fn correlate(
-    x: &[f32],
-    samples: usize,
-    form: Form,
-    stride: usize,
-    passes: &[Pass],
-    outputs: usize,
-) -> Vec<f32> {
+/// Correlates all channels of `x`, `samples` volumes of `form`, into `outputs` channels per sample, which are covered by the
+/// targets of the passes.
+pub(super) fn correlate(x: &[f32], samples: usize, form: Form, passes: &[Pass], outputs: usize) -> Vec<f32> {
+    let stride = form.stride();
     let voxels = passes.first().map_or(0, |pass| pass.target.channel);
     let length = samples * outputs * voxels;
     if length == 0 {

@@ -41,9 +41,9 @@ pub(super) struct Form {
     channels: usize,
     shape: [usize; 3],
     /// Zeros in front of each axis.
-    before: usize,
-    /// 1, or 2: even and odd rows and columns lie apart, so that what a kernel of stride 2 reads lies together.
-    step: usize,
+    before: [usize; 3],
+    /// 1, or 2 along an axis: even and odd rows or columns lie apart, so that what a kernel of stride 2 reads lies together.
+    step: [usize; 3],
     arrangement: Arrangement,
     /// From a row to the next.
     pub(super) row: usize,
@@ -58,20 +58,21 @@ impl Form {
     pub(super) fn new(
         channels: usize,
         shape: [usize; 3],
-        [before, after]: [usize; 2],
-        step: usize,
+        [before, after]: [[usize; 3]; 2],
+        step: [usize; 3],
         arrangement: Arrangement,
     ) -> Self {
-        let [_, tall, wide] = shape.map(|n| (n + before + after).div_ceil(step));
+        let long = |axis: usize| (shape[axis] + before[axis] + after[axis]).div_ceil(step[axis]);
+        let (tall, wide) = (long(1), long(2));
         let sub = tall * wide;
-        let plane = (sub * step * step).next_multiple_of(32);
+        let plane = (sub * step[1] * step[2]).next_multiple_of(32);
         Self { channels, shape, before, step, arrangement, row: wide, plane, sub }
     }
 
     /// Of single channels without a rim, with the row pitch of another form; what lies between rows is zero.
     pub(super) fn pitched(channels: usize, shape: [usize; 3], row: usize) -> Self {
         let plane = (shape[1].saturating_sub(1) * row + shape[2]).next_multiple_of(32);
-        Self { channels, shape, before: 0, step: 1, arrangement: Arrangement::Single, row, plane, sub: plane }
+        Self { channels, shape, before: [0; 3], step: [1; 3], arrangement: Arrangement::Single, row, plane, sub: plane }
     }
 
     /// Shape of the volumes.
@@ -79,9 +80,9 @@ impl Form {
         self.shape
     }
 
-    /// See [`Form::new`].
-    pub(super) fn step(&self) -> usize {
-        self.step
+    /// From a plane that an output sees to that which the next one sees.
+    pub(super) fn stride(&self) -> usize {
+        self.step[0]
     }
 
     /// Number of volumes in memory: pairs or channels.
@@ -94,21 +95,22 @@ impl Form {
 
     /// Offset of a position of the kernel.
     pub(super) fn tap(&self, [z, y, x]: [usize; 3]) -> usize {
-        let parity = (y % self.step) * self.step + x % self.step;
-        z * self.plane + parity * self.sub + (y / self.step) * self.row + x / self.step
+        let [_, down, across] = self.step;
+        let parity = (y % down) * across + x % across;
+        z * self.plane + parity * self.sub + (y / down) * self.row + x / across
     }
 
     /// Offset of a row of the volume in its plane.
     fn start(&self, y: usize) -> usize {
-        let tall = y + self.before;
-        (tall % self.step) * self.step * self.sub + (tall / self.step) * self.row
+        let (tall, [_, down, across]) = (y + self.before[1], self.step);
+        (tall % down) * across * self.sub + (tall / down) * self.row
     }
 
     /// Planes of output for which a slab that sees `seen` planes for each of them stays in the cache; at least `least`.
     pub(super) fn planes(&self, seen: usize, least: usize) -> usize {
         let bytes = if self.arrangement == Arrangement::Pairs { 4 } else { 2 };
         let fitting = BUDGET / (self.volumes() * self.plane * bytes);
-        (fitting.saturating_sub(seen) / self.step + 1).max(least)
+        (fitting.saturating_sub(seen) / self.step[0] + 1).max(least)
     }
 }
 
@@ -144,11 +146,12 @@ impl Slab {
     unsafe fn fill(&mut self, sample: &[f32], first: usize) {
         let form = self.form;
         let [depth, height, width] = form.shape;
-        let inside = first.max(form.before)..(first + self.planes).min(form.before + depth);
+        let before = form.before[0];
+        let inside = first.max(before)..(first + self.planes).min(before + depth);
         for volume in 0..form.volumes() {
             for z in inside.clone() {
                 let plane = |channel: usize| {
-                    let start = (channel * depth + z - form.before) * height * width;
+                    let start = (channel * depth + z - before) * height * width;
                     sample[start..start + height * width].as_ptr()
                 };
                 let pair = (2 * volume + 1 < form.channels).then_some(2 * volume + 1);
@@ -197,7 +200,7 @@ impl Drop for Slab {
 #[inline(always)]
 fn parts(form: &Form, x: usize, count: usize) -> [(usize, u32); 2] {
     [0, 1].map(|odd| {
-        let wide = x + odd + form.before;
+        let wide = x + odd + form.before[2];
         let lanes = (count.saturating_sub(odd)).div_ceil(2);
         ((wide & 1) * form.sub + wide / 2, (1u32 << lanes) - 1)
     })
@@ -277,11 +280,11 @@ unsafe fn write_pairs(form: &Form, first: *const f32, second: Option<*const f32>
             _mm512_permutexvar_epi16(interleaved, both)
         };
         let width = form.shape[2];
-        if form.step == 1 {
+        if form.step[2] == 1 {
             for x in (0..width).step_by(16) {
                 let count = (width - x).min(16) as u32;
                 let mask = ((1u32 << count) - 1) as __mmask16;
-                _mm512_mask_storeu_epi32(to.add(form.before + x).cast(), mask, pairs(x, width - x));
+                _mm512_mask_storeu_epi32(to.add(form.before[2] + x).cast(), mask, pairs(x, width - x));
             }
             return;
         }
@@ -309,9 +312,9 @@ unsafe fn write_single(form: &Form, row: *const f32, to: *mut u16) {
         for x in (0..width).step_by(32) {
             let count = (width - x).min(32);
             let halves = rounded(sixteen(Some(row), x, count), sixteen(Some(row), x + 16, count.saturating_sub(16)));
-            if form.step == 1 {
+            if form.step[2] == 1 {
                 let mask = ((1u64 << count) - 1) as u32;
-                _mm512_mask_storeu_epi16(to.add(form.before + x).cast(), mask, halves);
+                _mm512_mask_storeu_epi16(to.add(form.before[2] + x).cast(), mask, halves);
                 continue;
             }
             let halves = _mm512_permutexvar_epi16(parted, halves);

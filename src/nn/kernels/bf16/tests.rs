@@ -31,19 +31,32 @@ fn error(ours: &[f32], theirs: &[f32]) -> f32 {
     ours.iter().zip(theirs).fold(0.0, |m: f32, (a, b)| m.max((a - b).abs() / largest))
 }
 
-/// A convolution with the shape of its weights for inputs and outputs, and its stride; 0 for the transposed one.
-const KINDS: [(&str, usize); 3] = [("stride 1", 1), ("stride 2", 2), ("transposed", 0)];
+/// A convolution: its name, its kernel, and its stride; that of the transposed ones, which is their kernel, stands as 0.
+#[derive(Clone, Copy)]
+struct Kind(&'static str, [usize; 3], [usize; 3]);
 
-fn weight_shape(stride: usize, inputs: usize, outputs: usize) -> [usize; 5] {
-    if stride == 0 { [inputs, outputs, 2, 2, 2] } else { [outputs, inputs, 3, 3, 3] }
+const KINDS: [Kind; 6] = [
+    Kind("stride 1", [3, 3, 3], [1, 1, 1]),
+    Kind("stride 2", [3, 3, 3], [2, 2, 2]),
+    Kind("transposed", [2, 2, 2], [0, 0, 0]),
+    Kind("flat, stride 2", [3, 3, 1], [2, 2, 1]),
+    Kind("planes apart, stride 2", [1, 3, 3], [1, 2, 2]),
+    Kind("flat transposed", [2, 1, 2], [0, 0, 0]),
+];
+
+impl Kind {
+    fn weight_shape(self, inputs: usize, outputs: usize) -> [usize; 5] {
+        let Self(_, [a, b, c], stride) = self;
+        if stride == [0; 3] { [inputs, outputs, a, b, c] } else { [outputs, inputs, a, b, c] }
+    }
 }
 
-fn on_path(path: KernelPath, stride: usize, x: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
-    if stride == 0 { conv_transpose3d_on(path, x, weight) } else { conv3d_on(path, x, weight, stride) }
+fn on_path(path: KernelPath, kind: Kind, x: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
+    if kind.2 == [0; 3] { conv_transpose3d_on(path, x, weight) } else { conv3d_on(path, x, weight, kind.2) }
 }
 
-fn at(precision: Precision, stride: usize, x: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
-    if stride == 0 { conv_transpose3d(x, weight, precision) } else { conv3d(x, weight, stride, precision) }
+fn at(precision: Precision, kind: Kind, x: Tensor<5>, weight: Tensor<5>) -> Tensor<5> {
+    if kind.2 == [0; 3] { conv_transpose3d(x, weight, precision) } else { conv3d(x, weight, kind.2, precision) }
 }
 
 /// Value, and gradients by both arguments under `dy`, which is drawn by `draw`.
@@ -100,11 +113,11 @@ fn values_that_need_no_rounding_give_the_same_on_every_size() {
     let device = device().autodiff();
     for (seed, (samples, inputs, outputs, [d, h, w])) in (0u64..).zip(SIZES) {
         let x = exact([samples, inputs, d, h, w], seed, &device);
-        for (kind, stride) in KINDS {
-            let weight = exact(weight_shape(stride, inputs, outputs), 100 + seed, &device);
-            let name = format!("{kind}, {inputs} to {outputs}, {d} x {h} x {w}");
-            let ours = value_and_gradients(&x, &weight, exact, |x, w| at(Precision::Bf16, stride, x, w));
-            let theirs = value_and_gradients(&x, &weight, exact, |x, w| on_path(KernelPath::Portable, stride, x, w));
+        for kind in KINDS {
+            let weight = exact(kind.weight_shape(inputs, outputs), 100 + seed, &device);
+            let name = format!("{}, {inputs} to {outputs}, {d} x {h} x {w}", kind.0);
+            let ours = value_and_gradients(&x, &weight, exact, |x, w| at(Precision::Bf16, kind, x, w));
+            let theirs = value_and_gradients(&x, &weight, exact, |x, w| on_path(KernelPath::Portable, kind, x, w));
             compare(&name, &ours, &theirs, 1e-6);
         }
     }
@@ -118,14 +131,14 @@ fn the_dot_products_are_those_of_rounded_factors() {
     let device = device().autodiff();
     for (seed, (samples, inputs, outputs, [d, h, w])) in (0u64..).zip(SIZES) {
         let x = random([samples, inputs, d, h, w], seed, &device);
-        for (kind, stride) in KINDS {
-            let weight = random(weight_shape(stride, inputs, outputs), 100 + seed, &device);
-            let name = format!("{kind}, {inputs} to {outputs}, {d} x {h} x {w}");
+        for kind in KINDS {
+            let weight = random(kind.weight_shape(inputs, outputs), 100 + seed, &device);
+            let name = format!("{}, {inputs} to {outputs}, {d} x {h} x {w}", kind.0);
             let run = |operation: &dyn Fn(Tensor<5>, Tensor<5>) -> Tensor<5>| {
                 value_and_gradients(&x, &weight, random, operation)
             };
-            let ours = run(&|x, weight| at(Precision::Bf16, stride, x, weight));
-            let whole = |x, weight| on_path(KernelPath::Portable, stride, x, weight);
+            let ours = run(&|x, weight| at(Precision::Bf16, kind, x, weight));
+            let whole = |x, weight| on_path(KernelPath::Portable, kind, x, weight);
             let emulated = run(&|x, weight| emulated::convolution(x, weight, whole));
             compare(&format!("{name}, emulated"), &ours, &emulated, 2e-5);
             compare(&format!("{name}, whole"), &ours, &run(&whole), 2e-2);
@@ -154,7 +167,7 @@ fn the_rule_is_one_rounding_of_both_factors() {
 fn first_and_pointwise_layers_stay_whole() {
     for shape in [[4, 1, 3, 3, 3], [4, 6, 1, 1, 1]] {
         let (x, weight) = (random([2, shape[1], 5, 6, 7], 1, &device()), random(shape, 2, &device()));
-        let run = |precision| floats(conv3d(x.clone(), weight.clone(), 1, precision));
+        let run = |precision| floats(conv3d(x.clone(), weight.clone(), [1; 3], precision));
         assert_eq!(run(Precision::Bf16), run(Precision::F32), "{shape:?}");
     }
 }
@@ -164,18 +177,18 @@ fn the_number_of_threads_changes_no_bit() {
     let device = device().autodiff();
     for shape in [[2, 6, 5, 31, 33], [3, 6, 10, 12, 14], [1, 6, 33, 6, 5]] {
         let x = random(shape, 1, &device);
-        for (kind, stride) in KINDS {
-            let weight = random(weight_shape(stride, 6, 9), 2, &device);
+        for kind in KINDS {
+            let weight = random(kind.weight_shape(6, 9), 2, &device);
             let run = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 pool.install(|| {
-                    value_and_gradients(&x, &weight, random, |x, weight| at(Precision::Bf16, stride, x, weight))
+                    value_and_gradients(&x, &weight, random, |x, weight| at(Precision::Bf16, kind, x, weight))
                 })
             };
             let one = run(1);
             assert!(one.iter().flatten().all(|value| value.is_finite()));
-            assert_eq!(one, run(2), "{kind}, {shape:?}");
-            assert_eq!(one, run(8), "{kind}, {shape:?}");
+            assert_eq!(one, run(2), "{}, {shape:?}", kind.0);
+            assert_eq!(one, run(8), "{}, {shape:?}", kind.0);
         }
     }
 }
@@ -186,10 +199,10 @@ fn no_samples_give_no_results_and_no_gradient() {
     if without_dot_products() {
         return;
     }
-    for (kind, stride) in KINDS {
-        let (x, weight) = (Tensor::zeros([0, 6, 4, 4, 4], &device), random(weight_shape(stride, 6, 9), 2, &device));
-        let [y, dx, dw] = value_and_gradients(&x, &weight, random, |x, w| at(Precision::Bf16, stride, x, w));
-        assert!(y.is_empty() && dx.is_empty() && dw.iter().all(|v| *v == 0.0), "{kind}: {dw:?}");
+    for kind in KINDS {
+        let (x, weight) = (Tensor::zeros([0, 6, 4, 4, 4], &device), random(kind.weight_shape(6, 9), 2, &device));
+        let [y, dx, dw] = value_and_gradients(&x, &weight, random, |x, w| at(Precision::Bf16, kind, x, w));
+        assert!(y.is_empty() && dx.is_empty() && dw.iter().all(|v| *v == 0.0), "{}: {dw:?}", kind.0);
     }
 }
 
@@ -200,15 +213,14 @@ fn devices_multiply_in_16_bits_themselves() {
     let device = device().autodiff();
     for (seed, (samples, inputs, outputs, [d, h, w])) in (0u64..).zip(SIZES) {
         let x = random([samples, inputs, d, h, w], seed, &device);
-        for (name, stride) in KINDS {
-            let weight = random(weight_shape(stride, inputs, outputs), 100 + seed, &device);
+        for kind in KINDS {
+            let name = kind.0;
+            let weight = random(kind.weight_shape(inputs, outputs), 100 + seed, &device);
             let ours = value_and_gradients(&x, &weight, random, |x, weight| {
-                in_16_bits(KernelPath::Reshaped, x, weight, |x, weight| {
-                    on_path(KernelPath::Reshaped, stride, x, weight)
-                })
+                in_16_bits(KernelPath::Reshaped, x, weight, |x, weight| on_path(KernelPath::Reshaped, kind, x, weight))
             });
             let theirs =
-                value_and_gradients(&x, &weight, random, |x, weight| on_path(KernelPath::Portable, stride, x, weight));
+                value_and_gradients(&x, &weight, random, |x, weight| on_path(KernelPath::Portable, kind, x, weight));
             compare(&format!("{name}, {inputs} to {outputs}, {d} x {h} x {w}"), &ours, &theirs, 4e-2);
         }
     }

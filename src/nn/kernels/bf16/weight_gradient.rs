@@ -41,7 +41,7 @@ pub(super) fn weight_gradient(x: &Volumes<'_>, dy: &Volumes<'_>, taps: &[[usize;
     assert_eq!(x.form.row, dy.form.row, "volumes walk out of step");
     let length = (height - 1) * x.form.row + width;
     let seen = taps.iter().map(|tap| tap[0] + 1).max().unwrap_or(1);
-    let stride = x.form.step();
+    let stride = x.form.stride();
     // Several small planes make one run, parts of a large plane make several.
     let together = (CHUNK / length).clamp(1, depth);
     let share = (samples * depth).div_ceil(PARTS).max(together);
