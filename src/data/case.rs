@@ -107,14 +107,6 @@ impl Case {
         self.way.grid()
     }
 
-    /// A copy of the whole preprocessed image, one volume for each channel.
-    ///
-    /// # Errors
-    /// If it is in a file that cannot be read any more.
-    pub fn image(&self) -> Result<Vec<Volume<f32>>> {
-        self.channels.iter().map(|channel| Ok(channel.whole()?.into_owned())).collect()
-    }
-
     /// The grid of the file.
     pub fn native_grid(&self) -> &Grid {
         self.native_label.grid()

@@ -1,9 +1,12 @@
 //! From a network and a case to a mask, and to probabilities, on the grid of the case's file.
 
+use std::borrow::Cow;
+
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Case;
+use crate::data::store::Voxels;
 use crate::fault::{Fault, Result};
 use crate::metrics::Calibration;
 use crate::nn::{self, UNet3d, floats};
@@ -73,7 +76,7 @@ impl Prediction {
     /// As [`predict`].
     pub fn of(network: &UNet3d, case: &Case, window: Window) -> Result<Self> {
         let shape = case.grid().shape;
-        let channels = case.image()?;
+        let channels: Vec<Cow<'_, Volume<f32>>> = case.channels.iter().map(Voxels::whole).collect::<Result<_>>()?;
         let image: Vec<&[f32]> = channels.iter().map(|channel| channel.voxels.as_slice()).collect();
         let logits = match window {
             Window::Whole => whole(network, &image, shape),
