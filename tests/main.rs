@@ -5,10 +5,12 @@
 mod agree;
 mod cli;
 mod documents;
+mod engine;
 mod gradient;
 mod laws;
 mod precision;
 mod proxy;
 mod search;
 mod support;
+mod synthetic;
 mod tidy;

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("gates",     &["fault", "formula", "losses", "volume"]),
     ("report",    &["formula", "losses"]),
     ("atlas",     &["fault", "formula", "gates", "grammar", "losses", "notation", "rng"]),
-    ("evolution", &["atlas", "fault", "formula", "gates", "grammar", "losses", "notation", "rng", "run"]),
+    ("evolution", &["atlas", "fault", "formula", "gates", "grammar", "losses", "notation", "rng", "run", "stats"]),
     ("volume",    &["fault"]),
     ("data",      &["fault", "rng", "run", "volume"]),
     ("stats",     &["fault"]),

@@ -6,6 +6,7 @@ mod config;
 mod data;
 mod evaluate;
 mod evolve;
+mod explain;
 mod grammar;
 mod inspect;
 mod learn;
@@ -16,6 +17,7 @@ mod results;
 mod study;
 mod term;
 mod train;
+mod watcher;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
