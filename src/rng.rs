@@ -29,6 +29,10 @@ pub enum Purpose {
     Probe = 8,
     /// Patches on which a trial step is judged.
     Trial = 9,
+    /// Who stays on a rung by lot.
+    Survival = 10,
+    /// Steps of constants that are tuned.
+    Tuning = 11,
 }
 
 /// The stream of `purpose` number `index` (below 2^24) and `slot` (below 2^32) under `seed`.

@@ -5,6 +5,7 @@
 mod agree;
 mod cli;
 mod documents;
+mod engine;
 mod export;
 mod gradient;
 mod laws;
@@ -12,4 +13,5 @@ mod precision;
 mod proxy;
 mod search;
 mod support;
+mod synthetic;
 mod tidy;

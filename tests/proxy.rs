@@ -21,7 +21,7 @@ fn outcomes(data: &Dataset, trial: Trial, losses: &[Formula], seed: u64, threads
     let patches = PatchSampler { patch: [16, 24, 16], batch: 2, foreground_share: 0.33 };
     let recipe = Recipe { steps: 100, learning_rate: 2e-3, patches, ..Recipe::default() };
     let window = Window::Sliding { patch: patches.patch, overlap: 0.5 };
-    let config = ProxyConfig { warm_steps: 240, scratch_share: 0.5, recipe, window };
+    let config = ProxyConfig { warm_steps: 240, scratch_share: 0.5, recipe, window, ..ProxyConfig::default() };
     let stop = AtomicBool::new(false);
     let proxy = Proxy {
         config: &config,
@@ -50,8 +50,7 @@ fn a_pair_of_losses_differs_by_more_than_two_and_a_half_paired_deviations() {
     let losses = ["dice", "tversky"].map(|name| named(name).unwrap().formula);
     let gains: Vec<f64> = (1..=3)
         .map(|seed| {
-            let dice: Vec<f64> =
-                outcomes(&data, Trial::SharedStart, &losses, seed, 2).iter().map(Outcome::dice).collect();
+            let dice: Vec<f64> = outcomes(&data, Trial::FULL, &losses, seed, 2).iter().map(Outcome::dice).collect();
             assert!(dice[0] > 0.2, "Dice loss reached a Dice of {} only: nothing is learnt", dice[0]);
             dice[0] - dice[1]
         })
@@ -67,7 +66,7 @@ fn a_loss_that_only_polishes_is_found_out() {
     let data = phantoms();
     let [polish, ce] =
         ["(mean_top 12 abs_diff)", "(mean (+ ce_fg ce_bg))"].map(|text| text.parse::<Formula>().unwrap());
-    let continued = &outcomes(&data, Trial::SharedStart, std::slice::from_ref(&polish), 1, 2)[0];
+    let continued = &outcomes(&data, Trial::FULL, std::slice::from_ref(&polish), 1, 2)[0];
     assert!(continued.dice() > 0.4, "{continued}");
     let fresh = outcomes(&data, Trial::Scratch, &[polish, ce], 1, 2);
     assert!(matches!(fresh[0], Outcome::Stalled { dice } if dice < 0.25), "{}", fresh[0]);
@@ -79,7 +78,8 @@ fn neither_threads_nor_company_change_a_result_and_a_divergence_is_one() {
     let data = phantoms();
     let dice = named("dice").unwrap().formula;
     let exploding: Formula = "(^ (* 1e300 (sum (+ ce_fg ce_bg))) 4)".parse().unwrap();
-    for trial in [Trial::SharedStart, Trial::Scratch] {
+    let third = Trial::Proxy { part: 3, replicate: 1 };
+    for trial in [Trial::FULL, third, Trial::Scratch] {
         let together = outcomes(&data, trial, &[exploding.clone(), dice.clone()], 5, 8);
         let alone = outcomes(&data, trial, std::slice::from_ref(&dice), 5, 1);
         assert_eq!(together[0], Outcome::Diverged { step: 0 });

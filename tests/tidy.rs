@@ -17,7 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("report",    &["formula", "losses"]),
     ("export",    &["formula", "rng"]),
     ("atlas",     &["fault", "formula", "gates", "grammar", "losses", "notation", "rng"]),
-    ("evolution", &["atlas", "fault", "formula", "gates", "grammar", "losses", "notation", "rng", "run"]),
+    ("evolution", &["atlas", "fault", "formula", "gates", "grammar", "losses", "notation", "rng", "run", "stats"]),
     ("volume",    &["fault"]),
     ("data",      &["fault", "rng", "run", "volume"]),
     ("stats",     &["fault"]),

@@ -375,6 +375,10 @@ mod tests {
             ("smoke.ron", include_str!("../../configs/smoke.ron")),
             ("evolve.ron", include_str!("../../configs/evolve.ron")),
             ("lumbar.ron", include_str!("../../configs/lumbar.ron")),
+            ("proxy-one-start.ron", include_str!("../../configs/proxy-one-start.ron")),
+            ("proxy-three-starts.ron", include_str!("../../configs/proxy-three-starts.ron")),
+            ("proxy-long.ron", include_str!("../../configs/proxy-long.ron")),
+            ("grammar.ron", include_str!("../../configs/grammar.ron")),
         ] {
             let config = built_in(name, text);
             config.check().unwrap_or_else(|fault| panic!("{name}: {fault}"));

@@ -1,24 +1,25 @@
 //! `lossgen evolve`: search for a loss.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use clap::Args;
-use indicatif::ProgressBar;
 
+use super::bench::Stopwatch;
 use super::config::Config;
 use super::manifest::{Command, Manifest, check_digest, check_kernels};
-use super::term::Term;
-use super::{Common, STOP, reference};
+use super::term::{Term, table};
+use super::watcher::Watcher;
+use super::{Common, STOP};
 use crate::data::Dataset;
 use crate::data::folds::{self, Holdout};
-use crate::evolution::{Breeder, Evaluator, Event, Individual, Origin, Population, Score, Search, StopReason, Trial};
+use crate::evolution::{Breeder, Ended, Headroom, Search, StopReason, Strategy, newest_population};
 use crate::fault::{Fault, Result};
 use crate::gates::{Open, Rejection};
 use crate::grammar::Grammar;
 use crate::nn::UNet3dConfig;
 use crate::notation;
 use crate::run::RunDir;
-use crate::stats::paired::{Paired, differences};
 use crate::training::proxy::Proxy;
 
 #[derive(Debug, Args)]
@@ -44,9 +45,25 @@ pub(super) struct Arguments {
     /// duplicate and descent with commas between them
     #[arg(long, value_name = "G", conflicts_with = "resume", value_parser = |typed: &str| Open::parse(typed).map_err(|fault| fault.to_string()))]
     gates: Option<Open>,
+    /// How children are made: evolution, or random, enumerate, hillclimb and plain, which it has to beat
+    #[arg(long, value_name = "S", conflicts_with = "resume", value_parser = |typed: &str| Strategy::parse(typed).map_err(|fault| fault.to_string()))]
+    strategy: Option<Strategy>,
+    /// Stop after the generation with which so many trainings are done
+    #[arg(long, value_name = "N")]
+    most_trainings: Option<usize>,
+    /// Stop after the generation with which so many optimiser steps are done
+    #[arg(long, value_name = "N")]
+    most_steps: Option<u64>,
+    /// Stop after the generation that is at work when so many minutes are over
+    #[arg(long, value_name = "M")]
+    most_minutes: Option<f64>,
+    /// Do not search: train the catalog with three replicates and say what the proxy can tell
+    #[arg(long)]
+    headroom: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
+    let clock = Stopwatch::start();
     let old = arguments.resume.as_deref().map(|run| Manifest::of(run, Command::Evolve)).transpose()?;
     let config = configure(arguments, old.as_ref(), common)?;
     let grammar = match &old {
@@ -75,6 +92,8 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         Some(path) => RunDir::open(path)?,
         None => RunDir::create(&common.out.clone().unwrap_or_else(|| free_directory("runs/evolve")))?,
     };
+    // Of another version or damaged: told before anything is trained for it.
+    newest_population(run.path())?;
     let manifest = Manifest::new(Command::Evolve, &config, &grammar.text, &dataset, &split);
     if old.is_none_or(|old| old.config != manifest.config) {
         run.write("manifest.ron", notation::to_text(&manifest)?.as_bytes())?;
@@ -92,26 +111,39 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         threads: common.threads(),
         stop: &STOP,
     };
-    let bar = term.bar(config.proxy.warm_steps as u64, "shared start");
+    let bar = term.bar(proxy.steps_to_start(&run) as u64, "shared starts");
     let judge = proxy.prepare(&run, &|_, loss| {
         bar.inc(1);
-        bar.set_message(format!("Dice + CE {loss:.3}"));
-        !STOP.load(std::sync::atomic::Ordering::SeqCst)
+        bar.set_message(format!("loss {loss:.3}"));
+        !STOP.load(Ordering::SeqCst)
     })?;
     bar.finish_and_clear();
 
-    let search = Search { breeder, evaluator: &judge, run: &run };
-    let mut watcher = Watcher { term, bar: None, best: String::new(), generations: config.search.generations };
-    let (population, reason) = search.run(&mut |event| watcher.see(event))?;
-    if let Some(bar) = watcher.bar.take() {
-        bar.finish_and_clear();
+    let most_minutes = config.search.most_minutes;
+    let time_is_over = || most_minutes.is_some_and(|most| clock.minutes() >= most);
+    let search = Search { breeder, evaluator: &judge, run: &run, time_is_over: &time_is_over };
+    let mut watcher = Watcher::new(term, config.search.generations);
+    let resume = format!("lossgen evolve --resume {}", run.path().display());
+    if arguments.headroom {
+        let found = search.headroom(&mut |event| watcher.see(event))?;
+        watcher.clear();
+        let headroom = found.ok_or_else(|| {
+            Fault::stopped("stopped while measuring; finished trainings are saved")
+                .hint(format!("continue with `{resume} --headroom`"))
+        })?;
+        term.result(&if common.json { json_of(&headroom)? } else { report(&headroom) });
+        return Ok(());
     }
-    if reason == StopReason::Signal {
-        let resume = format!("lossgen evolve --resume {}", run.path().display());
-        return Err(Fault::stopped(format!("stopped after generation {}; the run is saved", population.generation))
-            .hint(format!("continue with `{resume}`")));
+    let ended = search.run(&mut |event| watcher.see(event))?;
+    watcher.clear();
+    if ended.reason == StopReason::Signal {
+        return Err(Fault::stopped(format!(
+            "stopped after generation {}; the run is saved",
+            ended.population.generation
+        ))
+        .hint(format!("continue with `{resume}`")));
     }
-    conclude(&population, &judge, &run, common, term)
+    conclude(&ended, &run, common, term)
 }
 
 /// The settings of the run: those of the old run, or of the configuration, with what was typed on top.
@@ -128,6 +160,10 @@ fn configure(arguments: &Arguments, old: Option<&Manifest>, common: &Common) -> 
     search.generations = arguments.generations.unwrap_or(search.generations);
     search.population = arguments.population.unwrap_or(search.population);
     search.founders = arguments.founders.unwrap_or(search.founders);
+    search.strategy = arguments.strategy.unwrap_or(search.strategy);
+    search.most_trainings = arguments.most_trainings.or(search.most_trainings);
+    search.most_steps = arguments.most_steps.or(search.most_steps);
+    search.most_minutes = arguments.most_minutes.or(search.most_minutes);
     if let Some(grammar) = &arguments.grammar {
         search.grammar.clone_from(grammar);
     }
@@ -147,11 +183,14 @@ fn introduce(config: &Config, dataset: &Dataset, split: &Holdout, run: &RunDir, 
         split.validation.len(),
         split.held_out.len(),
     ));
+    let search = &config.search;
     term.say(&format!(
-        "search: {} losses a generation, {} generations; each is trained {} steps from a shared start of {} ({} threads)",
-        config.search.population,
-        config.search.generations + 1,
-        config.proxy.recipe.steps,
+        "search ({}): {} losses, at most {} generations; rungs of {} steps from {} shared starts of up to {} steps ({} threads)",
+        Strategy::ALL.iter().find(|(_, strategy)| *strategy == search.strategy).map_or("", |(name, _)| *name),
+        search.population,
+        search.generations + 1,
+        rungs(config),
+        1 + config.proxy.more_starts.len(),
         config.proxy.warm_steps,
         common.threads(),
     ));
@@ -167,99 +206,67 @@ fn introduce_network(config: &Config, network: &UNet3dConfig, term: &Term) {
     ));
 }
 
-/// Turns events into bars and lines.
-struct Watcher<'a> {
-    term: &'a Term,
-    bar: Option<ProgressBar>,
-    best: String,
-    generations: usize,
-}
-
-impl Watcher<'_> {
-    /// Whether to go on.
-    fn see(&mut self, event: &Event) -> bool {
-        match event {
-            Event::FounderSkipped { name, reason } => self.term.say(&format!("founder {name} skipped: {reason}")),
-            Event::Bred { generation, to_train, from_journal } => {
-                if *from_journal > 0 {
-                    self.term.say(&format!("generation {generation}: {from_journal} trainings found in the journal"));
-                }
-                let bar = self.term.bar(*to_train as u64, &format!("generation {generation}"));
-                bar.set_message(self.best.clone());
-                self.bar = Some(bar);
-            }
-            Event::Confirming { generation, to_train } => {
-                if let Some(bar) =
-                    self.bar.replace(self.term.bar(*to_train as u64, &format!("confirming {generation}")))
-                {
-                    bar.finish_and_clear();
-                }
-            }
-            Event::Judged { trial, loss, outcome, .. } => {
-                if let Some(bar) = &self.bar {
-                    bar.inc(1);
-                }
-                let place = if *trial == Trial::Scratch { "from scratch: " } else { "" };
-                self.term.log(&format!("  {place}{outcome}  {loss}"));
-            }
-            // Told to the record only.
-            Event::Rejected { .. } => {}
-            Event::Failed { loss, reason, .. } => self.term.say(&format!("  failed: {reason}  {loss}")),
-            Event::Generation { generation, best_dice, best, trained, saved } => {
-                self.best = format!("best {best_dice:.4} {best} ({saved} trainings saved)");
-                if let Some(bar) = self.bar.take() {
-                    bar.finish_and_clear();
-                }
-                self.term.say(&format!(
-                    "generation {generation}/{}: best Dice {best_dice:.4}, {trained} losses trained, {saved} trainings saved\n  {best}",
-                    self.generations,
-                ));
-            }
-        }
-        !STOP.load(std::sync::atomic::Ordering::SeqCst)
-    }
+/// The steps of all rungs.
+fn rungs(config: &Config) -> String {
+    let rungs = if config.search.strategy == Strategy::Plain { 1 } else { config.search.rungs };
+    let steps = |depth: usize| config.proxy.recipe.steps.div_ceil(3usize.pow(depth as u32)).to_string();
+    (0..rungs).rev().map(steps).collect::<Vec<_>>().join(", ")
 }
 
 /// What was found, beside what everybody uses, and what to do next.
-fn conclude(population: &Population, judge: &dyn Evaluator, run: &RunDir, common: &Common, term: &Term) -> Result<()> {
-    let Some(best) = population.best() else {
+fn conclude(ended: &Ended, run: &RunDir, common: &Common, term: &Term) -> Result<()> {
+    let population = &ended.population;
+    let Some(winner) = &ended.winner else {
         return Err(Fault::failed("no loss could be trained")
             .file(run.path())
             .hint("see the reasons in journal.jsonl"));
     };
-    let baselines = [("dice_ce", "Dice + CE"), ("ce", "cross-entropy")];
-    let rows: Vec<(&str, Score)> =
-        baselines.iter().filter_map(|(name, title)| Some((*title, baseline(population, judge, name)?))).collect();
-    let found = best.outcome.score().expect("the best individual has trained");
+    let formula = winner.formula()?;
     if common.json {
-        let row = |name: &str, score: &Score| serde_json::json!({"loss": name, "dice": score.mean_dice(), "hd95_mm": score.mean_hd95_mm()});
-        let mut table = vec![row(&best.formula.to_string(), found)];
-        table.extend(rows.iter().map(|(name, score)| row(name, score)));
-        let result = serde_json::json!({"run": run.path(), "id": best.id, "infix": best.formula.infix(), "latex": best.formula.latex(), "validation": table});
+        let row = |name: &str, dice: f64, hd95: f64| serde_json::json!({"loss": name, "dice": dice, "hd95_mm": hd95});
+        let (dice, hd95) = (winner.control_dice, winner.control_hd95_mm);
+        let table = [row(&winner.loss, dice + winner.gain, hd95 + winner.hd95_gain_mm), row("Dice + CE", dice, hd95)];
+        let result = serde_json::json!({
+            "run": run.path(), "id": winner.id, "loss": winner.loss, "infix": formula.infix(), "latex": formula.latex(),
+            "validation": table, "gain": winner.gain, "verdict": winner.verdict(), "interval": winner.interval, "replicates": winner.replicates,
+            "stopped": ended.reason, "spent": population.spent,
+        });
         term.result(&result.to_string());
         return Ok(());
     }
     let rejected: usize =
         population.rejections.iter().filter(|(why, _)| **why != Rejection::Duplicate).map(|(_, n)| n).sum();
     let saved = population.rejections.get(&Rejection::Duplicate).copied().unwrap_or(0);
-    let mut text = format!("\nfound: {}\n       {}\n\n", best.formula.infix(), best.formula);
-    text += &format!("on the {} validation cases of the search\n", found.dice.len());
-    text += &format!("  {:<14} Dice {:.4}   HD95 {:6.2} mm\n", "found", found.mean_dice(), found.mean_hd95_mm());
-    for (title, score) in &rows {
-        let gain = Paired::of(&differences(&found.dice, &score.dice)?);
+    let mut text = format!("\nfound: {}\n       {}\n\n", formula.infix(), winner.loss);
+    let cases = population.best().and_then(|best| best.outcome.score()).map_or(0, |score| score.dice.len());
+    text += &format!(
+        "on the {cases} validation cases of the search, less Dice + CE from the same starts, {} replicate(s)\n  \
+         Dice {:+.4} [{:+.4}, {:+.4}] to {:.4}   HD95 {:+.2} mm to {:.2} mm   from scratch Dice {:.4}\n",
+        winner.replicates,
+        winner.gain,
+        winner.interval.0,
+        winner.interval.1,
+        winner.control_dice + winner.gain,
+        winner.hd95_gain_mm,
+        winner.control_hd95_mm + winner.hd95_gain_mm,
+        winner.scratch,
+    );
+    text += &format!("  {}\n", winner.verdict());
+    if let Some(nearest) = &winner.nearest {
         text += &format!(
-            "  {title:<14} Dice {:.4}   HD95 {:6.2} mm   found - this {:+.4} [{:+.4}, {:+.4}]\n",
-            score.mean_dice(),
-            score.mean_hd95_mm(),
-            gain.mean,
-            gain.interval.low,
-            gain.interval.high,
+            "  nearest known loss: {}, at a distance of {:.3} (0 alike, 2 opposite)\n",
+            nearest.name, nearest.distance
         );
     }
     text += &format!(
-        "\n{} losses trained, {saved} trainings saved because a candidate behaved like an earlier one, {rejected} rejected by gates\n",
+        "\n{}: {} trainings of {} steps in all, {} losses, {saved} trainings saved because a candidate behaved like an \
+         earlier one, {rejected} candidates rejected by gates\n",
+        ended.reason.name(),
+        population.spent.trainings,
+        population.spent.steps,
         population.everybody().count(),
     );
+    text += &format!("why it won, and which operators paid: lossgen inspect {}\n", run.path().display());
     text +=
         "the winner was chosen on these cases, so its lead is optimistic; judge it on cases the search never saw:\n\n";
     text += &format!("  lossgen train --loss {}/best --loss dice_ce --loss ce\n", run.path().display());
@@ -267,19 +274,42 @@ fn conclude(population: &Population, judge: &dyn Evaluator, run: &RunDir, common
     Ok(())
 }
 
-/// The score of a loss of the catalog: as a founder, or trained now if the grammar has no place for it.
-fn baseline(population: &Population, judge: &dyn Evaluator, name: &str) -> Option<Score> {
-    let founder = |individual: &&Individual| individual.origin == Origin::Founder(name.to_string());
-    if let Some(individual) = population.everybody().find(founder) {
-        return individual.outcome.score().cloned();
-    }
-    let loss = reference::find(name).ok()?.loss.formula;
-    let mut score = None;
-    judge.evaluate(Trial::SharedStart, &[loss], &mut |_, outcome| {
-        score = outcome.ok().and_then(|outcome| outcome.score().cloned());
-        true
+/// What the proxy can tell, as a table and in words.
+fn report(headroom: &Headroom) -> String {
+    let last = headroom.rungs.last();
+    let mut header = vec!["loss".to_string()];
+    header.extend(headroom.rungs.iter().map(|rung| format!("{} steps", rung.steps)));
+    let mut order: Vec<usize> = (0..headroom.losses.len()).collect();
+    let gain = |at: usize| last.and_then(|rung| rung.gains[at]).unwrap_or(f64::NEG_INFINITY);
+    order.sort_by(|a, b| gain(*b).total_cmp(&gain(*a)));
+    let cell = |value: Option<f64>| value.map_or("failed".to_string(), |value| format!("{value:+.4}"));
+    let row = |at: &usize| {
+        let gains = headroom.rungs.iter().map(|rung| cell(rung.gains[*at]));
+        std::iter::once(headroom.losses[*at].clone()).chain(gains).collect::<Vec<_>>()
+    };
+    let mut rows: Vec<Vec<String>> = order.iter().map(row).collect();
+    let mut summary = |name: &str, value: &dyn Fn(&crate::evolution::Rung) -> String| {
+        rows.push(std::iter::once(name.to_string()).chain(headroom.rungs.iter().map(value)).collect());
+    };
+    summary("noise of a difference", &|rung| format!("{:.4}", rung.noise));
+    summary("spread between losses", &|rung| format!("{:.4}", rung.spread));
+    summary("pairs told apart", &|rung| format!("{}/{}", rung.told_apart, rung.pairs));
+    summary("Kendall with the last", &|rung| rung.tau.map_or("-".to_string(), |tau| format!("{tau:+.2}")));
+    format!(
+        "Dice less that of Dice + CE from the same start, mean of {} replicates\n\n{}\n\n{}\n",
+        headroom.replicates,
+        table(header, rows, |column| column > 0),
+        headroom.verdict(),
+    )
+}
+
+fn json_of(headroom: &Headroom) -> Result<String> {
+    let text = serde_json::to_value(headroom).map(|mut value| {
+        value["verdict"] = headroom.verdict().into();
+        value["enough"] = headroom.is_enough().into();
+        value.to_string()
     });
-    score
+    text.map_err(|error| Fault::failed(format!("cannot write the report: {error}")))
 }
 
 /// `stem`, or the first of `stem-2`, `stem-3` ... that does not exist.

@@ -6,6 +6,7 @@ mod config;
 mod data;
 mod evaluate;
 mod evolve;
+mod explain;
 mod export;
 mod grammar;
 mod inspect;
@@ -18,6 +19,7 @@ mod results;
 mod study;
 mod term;
 mod train;
+mod watcher;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use crate::evolution::{Individual, Population, newest_population};
+use crate::evolution::{Individual, Population, WINNER, Winner, newest_population};
 use crate::fault::{Fault, Result};
 use crate::losses::form::Form;
 use crate::losses::strategy::Strategy;
@@ -67,7 +67,13 @@ pub(super) fn find_in(typed: &str, form: Form) -> Result<Found> {
                 .found("failures alone")
                 .hint(format!("`lossgen inspect {}` tells why", run.display()))
         })?;
-        return Ok(Found::of(typed, best, run));
+        // The winner of the last race, with the constants that were tuned for it; before that race, the best so far.
+        let winner = Winner::load(run, population.generation)?;
+        let mut found = Found::of(typed, best, run);
+        if let Some(winner) = winner {
+            found.loss.formula = winner.formula().map_err(|fault| fault.file(run.join(WINNER)))?;
+        }
+        return Ok(found);
     }
     Ok(Found::typed(losses::named_in(typed, form)?))
 }

@@ -60,11 +60,18 @@ impl Term {
     pub(super) fn bar(&self, length: u64, what: &str) -> ProgressBar {
         let template = "{prefix:>12} {bar:32} {pos}/{len}  {eta:>4} left  {wide_msg}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        // Bars stand above boards.
         let bar = self
             .bars
-            .add(ProgressBar::new(length).with_style(style.progress_chars("━╸ ")).with_prefix(what.to_string()));
+            .insert(0, ProgressBar::new(length).with_style(style.progress_chars("━╸ ")).with_prefix(what.to_string()));
         bar.enable_steady_tick(Duration::from_millis(250));
         bar
+    }
+
+    /// Lines under the bars, which are replaced as a whole; nothing where there are no bars.
+    pub(super) fn board(&self) -> ProgressBar {
+        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        self.bars.add(ProgressBar::new(1).with_style(style))
     }
 
     /// The one error.

@@ -6,19 +6,26 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 
 use super::config::{Sampling, SearchConfig};
 use super::event::Event;
-use super::individual::Origin;
+use super::individual::{Individual, Origin};
 use super::novelty::{Novelty, Tally};
 use super::population::Population;
-use super::{crossover, mutate, select};
-use crate::fault::{Fault, Kind, Result};
+use super::select::Standing;
+use super::strategy::Strategy;
+use super::{crossover, mutate};
+use crate::atlas::Atlas;
+use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::gates::{Archive, Gates, Rejection, Traits};
 use crate::grammar::{Census, Grammar};
 use crate::losses::catalog::CATALOG;
 use crate::rng::{Purpose, stream};
+
+/// Largest losses of the atlas that is walked over where a grammar is enumerated and no size is asked for.
+const ENUMERATED: usize = 7;
 
 /// What decides who is born: a pure function of these and of the parents.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +40,16 @@ pub struct Breeder<'a> {
     pub stop: &'a AtomicBool,
 }
 
+/// What is found out once and used for every generation; it saves time and decides nothing.
+pub(super) struct Memory {
+    /// What the gates said.
+    archive: Archive,
+    atlas: Option<Atlas>,
+}
+
 /// A child that waits for its training.
 pub(super) struct Unborn {
+    pub(super) island: usize,
     pub(super) parents: Vec<u64>,
     pub(super) origin: Origin,
     pub(super) formula: Formula,
@@ -50,6 +65,14 @@ pub(super) struct Brood {
     pub(super) tally: Tally,
 }
 
+/// Those among whom parents are found.
+struct Parents<'a> {
+    living: &'a [Individual],
+    standing: Standing,
+    /// Places of the living, by island.
+    islands: Vec<Vec<usize>>,
+}
+
 impl Breeder<'_> {
     /// Whether there is a first population, so that this can be known before a run is made.
     ///
@@ -57,34 +80,46 @@ impl Breeder<'_> {
     /// If a setting is out of its range, no loss of the grammar passes the gates, or the work was stopped.
     pub fn check(&self) -> Result<()> {
         self.config.check()?;
+        let config = self.config.strategy.settle(self.config);
+        let breeder = Breeder { config: &config, ..*self };
         let stopped = || Fault::stopped("stopped before the first population was bred; nothing was made");
-        self.founders(&mut self.archive())?.map(|_| ()).ok_or_else(stopped)
+        let mut memory = breeder.memory()?;
+        breeder.founders(&mut memory)?.map(|_| ()).ok_or_else(stopped)
     }
 
-    /// An empty archive of what the gates of the search say.
-    pub(super) fn archive(&self) -> Archive {
-        Archive::new(Gates::new(self.config.gates.clone()))
+    /// An empty archive of what the gates of the search say, and the atlas, if one is used.
+    ///
+    /// # Errors
+    /// If the work was stopped.
+    pub(super) fn memory(&self) -> Result<Memory> {
+        let largest = match (self.config.strategy, self.config.atlas) {
+            (Strategy::Enumerate, 0) => ENUMERATED,
+            (_, largest) => largest,
+        };
+        let atlas = (largest > 0).then(|| Atlas::explore(self.grammar, largest, 1, self.stop, &mut |_| {}));
+        Ok(Memory { archive: Archive::new(Gates::new(self.config.gates.clone())), atlas: atlas.transpose()? })
     }
 
     /// The children of `parents`, or the founders; `None` if the work was stopped.
     ///
     /// # Errors
     /// If there is no founder.
-    pub(super) fn brood(&self, parents: Option<&Population>, archive: &mut Archive) -> Result<Option<Brood>> {
+    pub(super) fn brood(&self, parents: Option<&Population>, memory: &mut Memory) -> Result<Option<Brood>> {
         match parents {
-            None => self.founders(archive),
-            Some(parents) => self.children(parents, archive),
+            None => self.founders(memory),
+            Some(parents) => Ok(self.children(parents, memory)),
         }
     }
 
     /// The catalog as far as it is in the language and there are places for it, then losses of the atlas or random ones.
-    fn founders(&self, archive: &mut Archive) -> Result<Option<Brood>> {
-        let Some(mut novelty) = self.novelty(None, archive)? else { return Ok(None) };
+    fn founders(&self, memory: &mut Memory) -> Result<Option<Brood>> {
+        let mut novelty = Novelty::after(None, self.grammar, &mut memory.archive, memory.atlas.as_ref());
         let (mut children, mut skipped) = (Vec::new(), Vec::new());
+        let most = self.config.founders.min(self.config.population);
         for entry in CATALOG {
             let formula = entry.formula().canonical();
             let admitted = match self.grammar.check_loss(&formula) {
-                _ if children.len() >= self.config.founders => Err("the places for founders are taken".to_string()),
+                _ if children.len() >= most => Err("the places for founders are taken".to_string()),
                 Err(fault) => Err(fault.summary().to_string()),
                 Ok(_) => novelty.admit(&formula).map_err(|why| match why {
                     Rejection::Duplicate => "behaves like another founder".to_string(),
@@ -92,10 +127,12 @@ impl Breeder<'_> {
                 }),
             };
             match admitted {
+                // Without founders nobody asks for their names.
+                Err(_) if most == 0 => {}
                 Err(reason) => skipped.push(Event::FounderSkipped { name: entry.name.to_string(), reason }),
                 Ok((formula, traits)) => {
                     let origin = Origin::Founder(entry.name.to_string());
-                    children.push(Unborn { parents: Vec::new(), origin, formula, traits });
+                    children.push(Unborn { island: 0, parents: Vec::new(), origin, formula, traits });
                 }
             }
         }
@@ -113,27 +150,24 @@ impl Breeder<'_> {
                 .found(format!("`{}`, with candidates of which {}", self.grammar.name, reasons.join(", ")))
                 .hint("`lossgen grammar show` prints some of its losses"));
         }
+        let islands = self.config.islands();
+        children.iter_mut().enumerate().for_each(|(place, child)| child.island = place % islands);
         Ok(Some(Brood { children, skipped, tally: novelty.tally }))
     }
 
-    /// What is known before a generation is bred; `None` if the work was stopped.
-    ///
-    /// # Errors
-    /// If the atlas cannot be made.
-    fn novelty<'n>(&'n self, parents: Option<&Population>, archive: &'n mut Archive) -> Result<Option<Novelty<'n>>> {
-        let mut novelty = Novelty::after(parents, self.grammar, archive);
-        if self.config.atlas > 0
-            && let Err(fault) = novelty.explore(self.config.atlas, self.stop)
-        {
-            return if fault.kind() == Kind::Stopped { Ok(None) } else { Err(fault) };
-        }
-        Ok(Some(novelty))
-    }
-
-    /// A loss that owes nothing to anybody: the one of the atlas that is farthest from all who are known, or a random one.
+    /// A loss that owes nothing to anybody: of the atlas the next one or the one that is farthest from all who are known,
+    /// or a random one.
     fn stranger(&self, generation: usize, slot: usize, novelty: &mut Novelty<'_>) -> Option<Unborn> {
-        match novelty.farthest() {
-            Some((formula, traits)) => Some(Unborn { parents: Vec::new(), origin: Origin::Atlas, formula, traits }),
+        let of_the_atlas = match self.config.strategy {
+            Strategy::Enumerate => novelty.next_of_atlas(),
+            Strategy::Random | Strategy::Plain => None,
+            Strategy::Evolution | Strategy::HillClimb => novelty.farthest(),
+        };
+        match of_the_atlas {
+            Some((formula, traits)) => {
+                novelty.tried(Origin::Atlas.operator());
+                Some(Unborn { island: 0, parents: Vec::new(), origin: Origin::Atlas, formula, traits })
+            }
             None => self.random(generation, slot, novelty),
         }
     }
@@ -149,50 +183,92 @@ impl Breeder<'_> {
                 Some(census) => census.draw(words, &mut rng)?,
                 None => self.grammar.sample_loss(words, &mut rng),
             };
+            novelty.tried(Origin::Random.operator());
             let (formula, traits) = novelty.admit(&drawn).ok()?;
-            Some(Unborn { parents: Vec::new(), origin: Origin::Random, formula, traits })
+            Some(Unborn { island: 0, parents: Vec::new(), origin: Origin::Random, formula, traits })
         })
     }
 
-    /// One child per place that the elites leave; none at all where the grammar has nothing new to say.
-    fn children(&self, parents: &Population, archive: &mut Archive) -> Result<Option<Brood>> {
-        let Some(mut novelty) = self.novelty(Some(parents), archive)? else { return Ok(None) };
+    /// The children of a generation, islands in turn; none at all where the grammar has nothing new to say.
+    fn children(&self, parents: &Population, memory: &mut Memory) -> Option<Brood> {
+        let mut novelty = Novelty::after(Some(parents), self.grammar, &mut memory.archive, memory.atlas.as_ref());
+        let parents_of = self.parents(parents, &mut novelty);
+        let generation = parents.generation + 1;
         let mut children = Vec::new();
-        for slot in 0..self.config.population - self.config.elites {
+        for slot in 0..self.config.children() {
             if self.stop.load(Ordering::SeqCst) {
-                return Ok(None);
+                return None;
             }
-            children.extend(self.child(parents, slot, &mut novelty));
+            // A different island begins each time, so that none has more children than others in the long run.
+            let island = (slot + generation) % parents_of.islands.len();
+            let child = match self.config.strategy {
+                Strategy::Random | Strategy::Enumerate => None,
+                _ => self.child(&parents_of, island, generation, slot, &mut novelty),
+            };
+            let child = child.or_else(|| self.stranger(generation, slot, &mut novelty));
+            children.extend(child.map(|child| Unborn { island, ..child }));
         }
-        Ok(Some(Brood { children, skipped: Vec::new(), tally: novelty.tally }))
+        Some(Brood { children, skipped: Vec::new(), tally: novelty.tally })
     }
 
-    fn child(&self, parents: &Population, slot: usize, novelty: &mut Novelty<'_>) -> Option<Unborn> {
-        let generation = parents.generation + 1;
+    fn parents<'p>(&self, parents: &'p Population, novelty: &mut Novelty<'_>) -> Parents<'p> {
+        let living = parents.individuals.as_slice();
+        let loneliness =
+            if self.config.by_novelty > 0.0 { novelty.loneliness(living) } else { vec![0.0; living.len()] };
+        let everybody: Vec<&Individual> = parents.everybody().collect();
+        let standing = Standing::of(living, everybody.iter().copied(), &loneliness, self.config);
+        let on = |island: usize| (0..living.len()).filter(|at| living[*at].island == island).collect::<Vec<_>>();
+        let islands = (0..self.config.islands()).map(on).map(|own| {
+            // An island on which everybody died is settled from everywhere.
+            if own.is_empty() { (0..living.len()).collect() } else { own }
+        });
+        Parents { islands: islands.collect(), living, standing }
+    }
+
+    /// A child of an island; `None` if it is a stranger's turn, or no attempt gave somebody new.
+    fn child(
+        &self,
+        parents: &Parents<'_>,
+        island: usize,
+        generation: usize,
+        slot: usize,
+        novelty: &mut Novelty<'_>,
+    ) -> Option<Unborn> {
+        let config = self.config;
         let mut rng = stream(self.seed, Purpose::Breeding, generation as u64, slot as u64);
-        if rng.random::<f64>() >= self.config.immigrants {
-            for _ in 0..self.config.attempts {
-                let mut pick = || {
-                    select::tournament(
-                        &parents.individuals,
-                        self.config.tournament,
-                        self.config.toll_per_word,
-                        &mut rng,
-                    )
-                };
-                let (mother, father) = (pick(), pick());
-                let (child, parents) = if rng.random::<f64>() < self.config.crossover {
-                    let child = crossover::cross(&mother.formula, &father.formula, self.grammar, &mut rng);
-                    (child.map(|child| (child, Origin::Crossover)), vec![mother.id, father.id])
-                } else {
-                    (mutate::mutate(&mother.formula, self.grammar, &mut rng), vec![mother.id])
-                };
-                let Some((formula, origin)) = child else { continue };
-                if let Ok((formula, traits)) = novelty.admit(&formula) {
-                    return Some(Unborn { parents, origin, formula, traits });
-                }
+        if rng.random::<f64>() < config.immigrants {
+            return None;
+        }
+        for _ in 0..config.attempts {
+            let mother = self.parent(parents, island, &mut rng);
+            let crosses = config.strategy != Strategy::HillClimb && rng.random::<f64>() < config.crossover;
+            let (child, origin, parents) = if crosses {
+                let father = self.parent(parents, island, &mut rng);
+                let child = crossover::cross(&mother.formula, &father.formula, self.grammar, &mut rng);
+                (child, Origin::Crossover, vec![mother.id, father.id])
+            } else {
+                let edit = mutate::choose(&config.rates, &mut rng);
+                let child = mutate::mutate(&mother.formula, &edit, self.grammar, &mut rng);
+                (child, edit, vec![mother.id])
+            };
+            novelty.tried(origin.operator());
+            let Some(formula) = child else { continue };
+            if let Ok((formula, traits)) = novelty.admit(&formula) {
+                return Some(Unborn { island, parents, origin, formula, traits });
             }
         }
-        self.stranger(generation, slot, novelty)
+        None
+    }
+
+    /// A parent for an island: from it, or seldom from its neighbour.
+    fn parent<'p>(&self, parents: &Parents<'p>, island: usize, rng: &mut ChaCha8Rng) -> &'p Individual {
+        let comes_from_afar = rng.random::<f64>() < self.config.migration;
+        let island = if comes_from_afar { (island + 1) % parents.islands.len() } else { island };
+        let places = &parents.islands[island];
+        let place = match self.config.strategy {
+            Strategy::HillClimb => parents.standing.best(places),
+            _ => parents.standing.tournament(places, self.config, rng),
+        };
+        &parents.living[place]
     }
 }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Result;
 use crate::formula::Formula;
+use crate::losses::catalog;
+use crate::stats::summary::mean;
 
 /// The result of one proxy training: a value, also when it went wrong, and always the loss's own doing. Trouble of the
 /// machine (out of memory, a panic in a library) is no outcome but a fault, so that it can neither be saved nor compared.
@@ -34,6 +36,17 @@ pub struct Score {
     pub hd95_mm: Vec<f64>,
 }
 
+/// A score beside that of the control in the same training: same start, same patches, another loss. What both share, a
+/// hard case or a lucky start, is gone from it; what is left is worth comparing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gain {
+    /// Dice less the control's, per case.
+    pub dice: Vec<f64>,
+    /// Mean HD95 less the control's, in mm: below 0 is better.
+    pub hd95_mm: f64,
+}
+
 impl Score {
     /// Mean Dice over the cases.
     pub fn mean_dice(&self) -> f64 {
@@ -43,6 +56,19 @@ impl Score {
     /// Mean HD95 over the cases, in mm.
     pub fn mean_hd95_mm(&self) -> f64 {
         mean(&self.hd95_mm)
+    }
+
+    /// What this is beside the control's score on the same cases.
+    pub fn over(&self, control: &Self) -> Gain {
+        let dice = self.dice.iter().zip(&control.dice).map(|(own, control)| own - control).collect();
+        Gain { dice, hd95_mm: self.mean_hd95_mm() - control.mean_hd95_mm() }
+    }
+}
+
+impl Gain {
+    /// Mean Dice less the control's.
+    pub fn mean(&self) -> f64 {
+        mean(&self.dice)
     }
 }
 
@@ -71,27 +97,62 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Which training a loss is put through.
+/// Which training a loss is put through. All losses of a trial see the same start, the same patches in the same order and
+/// the same augmentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trial {
-    /// From the start that all candidates share: what they are ranked by.
-    SharedStart,
+    /// From a half-trained start that all candidates share: what they are ranked by.
+    Proxy {
+        /// The steps of the proxy are divided by this: 9 and 3 on the lower rungs, 1 on the last.
+        part: u32,
+        /// Another replicate has other patches and, where there are several, another start.
+        replicate: u32,
+    },
     /// From scratch: what the best must survive. A loss can polish a trained network and yet never train one.
     Scratch,
+}
+
+impl Trial {
+    /// A training of all steps, the first replicate.
+    pub const FULL: Self = Self::full(0);
+
+    /// A training of all steps.
+    pub const fn full(replicate: u32) -> Self {
+        Self::Proxy { part: 1, replicate }
+    }
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Proxy { part: 1, replicate: 0 } => write!(f, "all steps"),
+            Self::Proxy { part: 1, replicate } => write!(f, "replicate {replicate}"),
+            Self::Proxy { part, replicate: 0 } => write!(f, "1/{part} of the steps"),
+            Self::Proxy { part, replicate } => write!(f, "1/{part} of the steps, replicate {replicate}"),
+            Self::Scratch => write!(f, "from scratch"),
+        }
+    }
 }
 
 /// Trains losses. A result must be a function of the loss, the trial and [`Evaluator::context`] alone: not of the order
 /// of the losses, of the number of threads or of the time.
 pub trait Evaluator {
-    /// Everything but the loss that decides a result, as a digest.
-    fn context(&self) -> String;
+    /// Everything but the loss that decides a result: names of settings with their values.
+    fn context(&self) -> Vec<(String, String)>;
+
+    /// Optimiser steps of a trial.
+    fn steps(&self, trial: Trial) -> u64;
 
     /// Trains each loss; `done` is told every result as soon as it is known, or why the machine could not get one, and
     /// says whether to go on. After a no, the trainings that have not begun are left out.
     fn evaluate(&self, trial: Trial, losses: &[Formula], done: &mut dyn FnMut(usize, Result<Outcome>) -> bool);
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+/// The control: Dice + CE, which nobody has to invent. It is trained in every trial, and scores are differences to it.
+///
+/// # Panics
+/// Never: the catalog has it.
+pub fn control() -> Formula {
+    catalog::find("dice_ce").expect("the catalog has Dice + CE").formula()
 }

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fitness::Outcome;
+use super::fitness::{Gain, Outcome};
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::gates::Traits;
+use crate::stats::summary::mean;
 
 /// A candidate loss. Identity is a counter, age a generation: no clock is involved.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,17 +15,23 @@ pub struct Individual {
     pub id: u64,
     /// The generation in which it was born.
     pub birth: usize,
+    /// The island on which it lives.
+    pub island: usize,
     /// The individuals it was made from.
     pub parents: Vec<u64>,
     /// How it was made.
     pub origin: Origin,
     /// The loss.
     pub formula: Formula,
-    /// What its training from the shared start gave; [`Outcome::Stalled`] if it failed the one from scratch.
+    /// The rung at which it ended: its longest training had the steps of the proxy over this. 1 is the last rung.
+    pub part: u32,
+    /// What that training gave; [`Outcome::Stalled`] if it failed the one from scratch.
     pub outcome: Outcome,
+    /// What it is beside the control, for every replicate of that training; none of a failure.
+    pub gains: Vec<Gain>,
     /// Mean Dice from scratch, if it has been among the best and survived that.
     pub scratch: Option<f64>,
-    /// What the gates found out; unknown of individuals of files that are older than that.
+    /// What the gates found out.
     pub traits: Option<Traits>,
 }
 
@@ -35,32 +42,70 @@ impl Individual {
         self.scratch.is_some()
     }
 
+    /// Whether it got the whole training of the proxy and survived it.
+    pub fn is_through(&self) -> bool {
+        self.part == 1 && self.outcome.score().is_some()
+    }
+
+    /// Mean Dice less the control's, over all cases and replicates; negative infinity of a failure.
+    pub fn gain(&self) -> f64 {
+        if self.outcome.score().is_none() || self.gains.is_empty() {
+            return f64::NEG_INFINITY;
+        }
+        mean(&self.gains.iter().map(Gain::mean).collect::<Vec<_>>())
+    }
+
+    /// Mean HD95 less the control's, in mm, over all replicates; infinity of a failure.
+    pub fn surface_gain(&self) -> f64 {
+        if self.outcome.score().is_none() || self.gains.is_empty() {
+            return f64::INFINITY;
+        }
+        mean(&self.gains.iter().map(|gain| gain.hd95_mm).collect::<Vec<_>>())
+    }
+
     /// Whether it can be compared with individuals that were judged on so many cases.
     ///
     /// # Errors
     /// If a value is missing, too many or no number.
     pub(super) fn check(&self, cases: usize) -> Result<()> {
         let of = |what: &str| format!("{what} of individual {}", self.id);
-        if let Some(score) = self.outcome.score() {
-            for (name, values) in [("dice", &score.dice), ("hd95_mm", &score.hd95_mm)] {
-                if values.is_empty() || values.len() != cases {
-                    return Err(Fault::new("individuals were judged on different cases")
-                        .field(of(name))
-                        .expected(format!("{} values, as many as the first individual has", cases.max(1)))
-                        .found(values.len()));
-                }
+        let score = self.outcome.score();
+        let lists = score.into_iter().flat_map(|score| [("dice", &score.dice), ("hd95_mm", &score.hd95_mm)]);
+        for (name, values) in lists.chain(self.gains.iter().map(|gain| ("gains", &gain.dice))) {
+            if values.is_empty() || values.len() != cases {
+                return Err(Fault::new("individuals were judged on different cases")
+                    .field(of(name))
+                    .expected(format!("{} values, as many as the first individual has", cases.max(1)))
+                    .found(values.len()));
             }
         }
-        let scored = self.outcome.score().into_iter().flat_map(|score| {
-            let dice = score.dice.iter().map(|value| ("dice", *value, 1.0));
-            dice.chain(score.hd95_mm.iter().map(|value| ("hd95_mm", *value, f64::MAX)))
+        if score.is_some() == self.gains.is_empty() {
+            return Err(Fault::new("an individual has no place beside the control")
+                .field(of("gains"))
+                .expected(if score.is_some() { "a gain for every replicate" } else { "none, because it failed" })
+                .found(self.gains.len()));
+        }
+        let scored = score.into_iter().flat_map(|score| {
+            let dice = score.dice.iter().map(|value| ("dice", *value, 0.0, 1.0));
+            dice.chain(score.hd95_mm.iter().map(|value| ("hd95_mm", *value, 0.0, f64::MAX)))
         });
-        let stalled = if let Outcome::Stalled { dice } = self.outcome { Some(("outcome", dice, 1.0)) } else { None };
-        let scratch = self.scratch.map(|dice| ("scratch", dice, 1.0));
-        match scored.chain(stalled).chain(scratch).find(|(_, value, most)| !(0.0..=*most).contains(value)) {
+        let gained = self.gains.iter().flat_map(|gain| {
+            let dice = gain.dice.iter().map(|value| ("gains", *value, -1.0, 1.0));
+            dice.chain([("gains", gain.hd95_mm, -f64::MAX, f64::MAX)])
+        });
+        let stalled =
+            if let Outcome::Stalled { dice } = self.outcome { Some(("outcome", dice, 0.0, 1.0)) } else { None };
+        let scratch = self.scratch.map(|dice| ("scratch", dice, 0.0, 1.0));
+        let out = |(_, value, least, most): &(&str, f64, f64, f64)| !(least..=most).contains(&value);
+        match scored.chain(gained).chain(stalled).chain(scratch).find(out) {
             None => Ok(()),
-            Some((name, value, most)) => {
-                let expected = if most > 1.0 { "a finite number, at least 0" } else { "a number from 0 to 1" };
+            Some((name, value, least, most)) => {
+                let expected = match (least, most) {
+                    (0.0, 1.0) => "a number from 0 to 1",
+                    (0.0, _) => "a finite number, at least 0",
+                    (_, 1.0) => "a number from -1 to 1",
+                    _ => "a finite number",
+                };
                 Err(Fault::new("value out of range").field(of(name)).expected(expected).found(value))
             }
         }
@@ -72,7 +117,7 @@ impl Individual {
 pub enum Origin {
     /// From the catalog, under this name.
     Founder(String),
-    /// From the atlas: farthest from everybody known.
+    /// From the atlas: farthest from everybody known, or the next one where a grammar is enumerated.
     Atlas,
     /// Drawn from the grammar.
     Random,
@@ -84,6 +129,12 @@ pub enum Origin {
     Regrow,
     /// A subtree made an argument of a new word.
     Wrap,
+    /// A word dropped and one of its arguments put in its place.
+    Unwrap,
+    /// A random term added to a subtree.
+    Insert,
+    /// A term of a sum or a factor of a product left out.
+    Delete,
     /// A subtree replaced by a part of itself.
     Hoist,
     /// A subtree replaced by one of another individual.
@@ -95,7 +146,25 @@ impl Origin {
     pub fn name(&self) -> String {
         match self {
             Self::Founder(name) => name.clone(),
-            other => format!("{other:?}").to_lowercase(),
+            other => other.operator().to_string(),
+        }
+    }
+
+    /// Which operator made it, for statistics.
+    pub fn operator(&self) -> &'static str {
+        match self {
+            Self::Founder(_) => "founder",
+            Self::Atlas => "atlas",
+            Self::Random => "random",
+            Self::Point => "point",
+            Self::Constant => "constant",
+            Self::Regrow => "regrow",
+            Self::Wrap => "wrap",
+            Self::Unwrap => "unwrap",
+            Self::Insert => "insert",
+            Self::Delete => "delete",
+            Self::Hoist => "hoist",
+            Self::Crossover => "crossover",
         }
     }
 }
@@ -106,10 +175,15 @@ impl Origin {
 pub(super) struct Entry {
     id: u64,
     birth: usize,
+    #[serde(default)]
+    island: usize,
     parents: Vec<u64>,
     origin: Origin,
     loss: String,
+    part: u32,
     outcome: Outcome,
+    #[serde(default)]
+    gains: Vec<Gain>,
     #[serde(default)]
     scratch: Option<f64>,
     #[serde(default)]
@@ -121,10 +195,13 @@ impl From<&Individual> for Entry {
         Self {
             id: individual.id,
             birth: individual.birth,
+            island: individual.island,
             parents: individual.parents.clone(),
             origin: individual.origin.clone(),
             loss: individual.formula.to_string(),
+            part: individual.part,
             outcome: individual.outcome.clone(),
+            gains: individual.gains.clone(),
             scratch: individual.scratch,
             traits: individual.traits,
         }
@@ -140,10 +217,13 @@ impl TryFrom<Entry> for Individual {
         Ok(Self {
             id: entry.id,
             birth: entry.birth,
+            island: entry.island,
             parents: entry.parents,
             origin: entry.origin,
             formula,
+            part: entry.part,
             outcome: entry.outcome,
+            gains: entry.gains,
             scratch: entry.scratch,
             traits: entry.traits,
         })

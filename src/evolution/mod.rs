@@ -1,40 +1,49 @@
 //! The search: a population of losses, bred by small edits, judged by short trainings.
 //!
-//! [`Search::run`] is the whole of it: breed, judge, confirm the best, save, again. Generation g + 1 is a function of
-//! generation g and of the seed alone; results of trainings are looked up by what decides them, so the order in which
-//! they finish decides nothing and a run that was killed continues as if it had not been. This folder sees numbers, never
-//! tensors: whoever implements [`Evaluator`] trains.
+//! [`Search::run`] is the whole of it: breed, put through the rungs, elect, save, again; then a last race. Generation g + 1
+//! is a function of generation g and of the seed alone; results of trainings are looked up by what decides them, so the
+//! order in which they finish decides nothing and a run that was killed continues as if it had not been. This folder sees
+//! numbers, never tensors: whoever implements [`Evaluator`] trains.
 
 mod breed;
 mod config;
 mod crossover;
 mod event;
 mod fitness;
+mod headroom;
 mod individual;
+mod ledger;
 mod mutate;
 mod novelty;
 mod pareto;
 mod population;
+mod race;
+mod rungs;
 mod select;
+mod strategy;
+mod succession;
+mod winner;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 pub use breed::Breeder;
-use breed::Brood;
-pub use config::{Sampling, SearchConfig};
-pub use event::{Event, StopReason};
-pub use fitness::{Evaluator, Outcome, Score, Trial};
+use breed::Memory;
+pub use config::{DEFAULTS, Rates, Sampling, SearchConfig};
+pub use event::{Event, StopReason, Watch};
+pub use fitness::{Evaluator, Gain, Outcome, Score, Trial, control};
+pub use headroom::{HEADROOM, Headroom, Rung};
 pub use individual::{Individual, Origin};
-use novelty::Tally;
+use ledger::Ledger;
+pub use ledger::{Spent, settings};
 pub use population::{Population, Twin};
+pub use select::Shrinkage;
+pub use strategy::Strategy;
+pub use winner::{Change, Contender, Nearest, Tuning, WINNER, Winner, nearest};
 
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
-use crate::gates::Archive;
-use crate::run::{Journal, RunDir, read_journal};
+use crate::notation;
+use crate::run::RunDir;
 
 /// A search in its run directory.
 pub struct Search<'a> {
@@ -44,252 +53,177 @@ pub struct Search<'a> {
     pub evaluator: &'a dyn Evaluator,
     /// Where everything is written.
     pub run: &'a RunDir,
+    /// Whether the time is over. Asked between generations alone, so that time decides nothing but when to stop.
+    pub time_is_over: &'a dyn Fn() -> bool,
 }
 
-/// A finished training in `journal.jsonl`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Record {
-    context: String,
-    trial: Trial,
-    /// The canonical text: with the trial and the context, the key of the training.
-    loss: String,
-    outcome: Outcome,
+/// What a search ended with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// The last generation.
+    pub population: Population,
+    /// Why there was none after it.
+    pub reason: StopReason,
+    /// Who won the last race; none if it was stopped, or if nobody trains a network.
+    pub winner: Option<Winner>,
 }
 
-/// Results of finished trainings, by trial and canonical text.
-type Results = BTreeMap<(Trial, String), Outcome>;
-
-/// Who is told of everything, and says whether to go on.
-type Watch<'a> = &'a mut dyn FnMut(&Event) -> bool;
+/// What becomes of the settings that may change from one go to the next.
+const MAY_CHANGE: [&str; 4] =
+    ["search.generations", "search.most_trainings", "search.most_steps", "search.most_minutes"];
 
 impl Search<'_> {
-    /// Searches until all generations are done or `watch` returns false, from the newest saved generation if there is
-    /// one.
+    /// Searches until a budget is spent or `watch` returns false, from the newest saved generation if there is one, then
+    /// lets the best race for the first place.
     ///
     /// # Errors
     /// If the run cannot be read or written, a training failed for reasons of the machine, or the search was stopped
     /// before its first generation was complete.
-    pub fn run(&self, watch: Watch<'_>) -> Result<(Population, StopReason)> {
+    pub fn run(&self, watch: Watch<'_>) -> Result<Ended> {
         self.breeder.config.check()?;
-        let mut results = self.journal()?;
+        let config = self.breeder.config.strategy.settle(self.breeder.config);
+        let breeder = Breeder { config: &config, ..self.breeder };
+        let mut ledger = self.ledger()?;
         let mut newest = newest_population(self.run.path())?;
-        let mut archive = self.breeder.archive();
-        loop {
-            match newest {
-                Some(population) if population.generation >= self.breeder.config.generations => {
-                    return Ok((population, StopReason::Generations));
-                }
-                _ => {}
+        let stopped =
+            || Fault::stopped("stopped before the first generation was complete; finished trainings are saved");
+        if newest.is_none() && config.headroom > 0 && self.headroom_of(&mut ledger, watch)?.is_none() {
+            return Err(stopped());
+        }
+        let mut memory = breeder.memory()?;
+        let (population, reason) = loop {
+            let reason = newest.as_ref().and_then(|population| self.stops(population));
+            if let (Some(population), Some(reason)) = (newest.clone(), reason) {
+                break (population, reason);
             }
-            let Some(next) = self.next(newest.as_ref(), &mut archive, &mut results, watch)? else {
-                let stopped = "stopped before the first generation was complete; finished trainings are saved";
-                return newest.map(|last| (last, StopReason::Signal)).ok_or_else(|| Fault::stopped(stopped));
+            let Some(next) = self.next(breeder, newest.as_ref(), &mut memory, &mut ledger, watch)? else {
+                let population = newest.ok_or_else(stopped)?;
+                return Ok(Ended { population, reason: StopReason::Signal, winner: None });
             };
             self.save(&next)?;
-            self.tell(&Event::of(&next), watch)?;
+            let go_on = ledger.tell(&Event::of(&next), watch)?;
+            if !go_on && self.stops(&next).is_none() {
+                return Ok(Ended { population: next, reason: StopReason::Signal, winner: None });
+            }
             newest = Some(next);
+        };
+        if !ledger.tell(&Event::Stopped { reason }, watch)? {
+            return Ok(Ended { population, reason: StopReason::Signal, winner: None });
+        }
+        let mut finals = winner::Finals { breeder, run: self.run, ledger: &mut ledger };
+        let winner = finals.hold(&population, reason, watch)?;
+        let interrupted = winner.is_none() && population.best().is_some_and(Individual::is_confirmed);
+        let reason = if interrupted { StopReason::Signal } else { reason };
+        Ok(Ended { population, reason, winner })
+    }
+
+    /// Measures what the proxy can tell with the whole catalog and three replicates, and writes it down. `None` if the
+    /// watcher wants to stop.
+    ///
+    /// # Errors
+    /// As [`Search::run`].
+    pub fn headroom(&self, watch: Watch<'_>) -> Result<Option<Headroom>> {
+        let mut ledger = self.ledger()?;
+        self.measure(&Headroom::losses(None), 3, &mut ledger, watch)
+    }
+
+    /// The short form of the report: a few losses and two replicates.
+    fn headroom_of(&self, ledger: &mut Ledger<'_>, watch: Watch<'_>) -> Result<Option<Headroom>> {
+        let losses = Headroom::losses(Some(self.breeder.config.headroom));
+        let found = self.measure(&losses, 2, ledger, watch)?;
+        if let Some(headroom) = &found
+            && !ledger.tell(&Event::Headroom { verdict: headroom.verdict() }, watch)?
+        {
+            return Ok(None);
+        }
+        Ok(found)
+    }
+
+    fn measure(
+        &self,
+        losses: &[(String, Formula)],
+        replicates: usize,
+        ledger: &mut Ledger<'_>,
+        watch: Watch<'_>,
+    ) -> Result<Option<Headroom>> {
+        let config = self.breeder.config;
+        let found = Headroom::measure(losses, replicates, config, self.evaluator, ledger, watch)?;
+        if let Some(headroom) = &found {
+            self.run.write(HEADROOM, notation::to_text(headroom)?.as_bytes())?;
+        }
+        Ok(found)
+    }
+
+    /// Everything that was trained; under other settings than those of the run, nothing is.
+    fn ledger(&self) -> Result<Ledger<'_>> {
+        let mut context = settings("search", self.breeder.config)?;
+        context.retain(|(name, _)| !MAY_CHANGE.contains(&name.as_str()));
+        let grammar = blake3::hash(self.breeder.grammar.text.as_bytes()).to_hex()[..16].to_string();
+        context.extend([("grammar".to_string(), grammar), ("seed".to_string(), self.breeder.seed.to_string())]);
+        Ledger::open(self.evaluator, self.run, context)
+    }
+
+    /// Why there is no generation after this one.
+    fn stops(&self, population: &Population) -> Option<StopReason> {
+        let config = self.breeder.config;
+        let spent = population.spent;
+        if population.generation >= config.generations {
+            Some(StopReason::Generations)
+        } else if config.most_trainings.is_some_and(|most| spent.trainings >= most) {
+            Some(StopReason::Trainings)
+        } else if config.most_steps.is_some_and(|most| spent.steps >= most) {
+            Some(StopReason::Steps)
+        } else {
+            (self.time_is_over)().then_some(StopReason::Time)
         }
     }
 
     /// The generation after `parents`, or the first; `None` if the watcher wants to stop.
     fn next(
         &self,
+        breeder: Breeder<'_>,
         parents: Option<&Population>,
-        archive: &mut Archive,
-        results: &mut Results,
+        memory: &mut Memory,
+        ledger: &mut Ledger<'_>,
         watch: Watch<'_>,
     ) -> Result<Option<Population>> {
-        let Some(brood) = self.breeder.brood(parents, archive)? else { return Ok(None) };
+        let Some(brood) = breeder.brood(parents, memory)? else { return Ok(None) };
         for skipped in &brood.skipped {
-            self.tell(skipped, watch)?;
+            ledger.tell(skipped, watch)?;
         }
         let generation = parents.map_or(0, |parents| parents.generation + 1);
         // For the record: there are many, and nobody who watches waits for them.
         for refused in &brood.tally.refused {
             self.run.event(&Event::rejected(generation, refused))?;
         }
-        let losses: Vec<&Formula> = brood.children.iter().map(|unborn| &unborn.formula).collect();
-        let open = losses.iter().filter(|loss| !results.contains_key(&(Trial::SharedStart, key(loss)))).count();
-        let bred = Event::Bred { generation, to_train: open, from_journal: losses.len() - open };
-        if !self.tell(&bred, watch)? || !self.judge(generation, Trial::SharedStart, &losses, results, watch)? {
+        if !ledger.tell(&Event::bred(generation, &brood), watch)? {
             return Ok(None);
         }
-        let mut next = self.succeed(parents, brood, results);
-        Ok(self.confirm(&mut next, results, watch)?.then_some(next))
-    }
-
-    /// Results of earlier trainings.
-    fn journal(&self) -> Result<Results> {
-        let context = self.evaluator.context();
-        let path = self.run.file("journal.jsonl");
-        let records: Vec<Record> = read_journal(&path)?;
-        if let Some(other) = records.iter().find(|record| record.context != context) {
-            return Err(Fault::new("the journal was written with other data or settings")
-                .file(path)
-                .field("context")
-                .expected(&context)
-                .found(&other.context)
-                .hint("resume with the data and the processor kind of the run, or start a new run"));
+        let losses: Vec<&Formula> = brood.children.iter().map(|unborn| &unborn.formula).collect();
+        let climbs = rungs::climb(generation, &losses, breeder.config, breeder.seed, ledger, watch)?;
+        let Some(climbs) = climbs else { return Ok(None) };
+        let mut next = succession::succeed(parents, brood, climbs, breeder.config);
+        if !race::elect(&mut next, breeder.config, ledger, watch)? {
+            return Ok(None);
         }
-        Ok(records.into_iter().map(|record| ((record.trial, record.loss), record.outcome)).collect())
-    }
-
-    /// Trains what has no result yet; false if the watcher wants to stop.
-    ///
-    /// A training that failed for reasons of the machine is tried once more. If it fails again the search ends with a
-    /// fault, after the others of the generation are finished and saved, and whoever resumes it tries again: to go on
-    /// without the result would make the next generation depend on the machine's luck.
-    fn judge(
-        &self,
-        generation: usize,
-        trial: Trial,
-        losses: &[&Formula],
-        results: &mut Results,
-        watch: Watch<'_>,
-    ) -> Result<bool> {
-        for last_attempt in [false, true] {
-            // Without the gate against duplicates, a loss may be among them twice; it is trained once.
-            let mut keys = BTreeSet::new();
-            let mut is_open = |loss: &&&Formula| !results.contains_key(&(trial, key(loss))) && keys.insert(key(loss));
-            let open: Vec<Formula> = losses.iter().filter(|loss| is_open(loss)).map(|loss| (*loss).clone()).collect();
-            let (go_on, failed) = self.train(generation, trial, &open, results, watch)?;
-            match failed {
-                Some(fault) if go_on && last_attempt => return Err(fault),
-                Some(_) if go_on => {}
-                _ => break,
-            }
-        }
-        // Whoever stops during the last training of a generation still has a complete generation; whoever stops earlier
-        // need not say so here, a training that was cut short has no result.
-        Ok(losses.iter().all(|loss| results.contains_key(&(trial, key(loss)))))
-    }
-
-    /// Trains losses; whether to go on, and what failed for reasons of the machine.
-    fn train(
-        &self,
-        generation: usize,
-        trial: Trial,
-        losses: &[Formula],
-        results: &mut Results,
-        watch: Watch<'_>,
-    ) -> Result<(bool, Option<Fault>)> {
-        let context = self.evaluator.context();
-        let mut journal = Journal::open(&self.run.file("journal.jsonl"))?;
-        let mut status = Ok(true);
-        let mut failed: Option<Fault> = None;
-        self.evaluator.evaluate(trial, losses, &mut |slot, outcome| {
-            let loss = &losses[slot];
-            let told = match outcome {
-                Ok(outcome) => {
-                    let record = Record { context: context.clone(), trial, loss: key(loss), outcome: outcome.clone() };
-                    let judged = Event::Judged { generation, trial, loss: loss.to_string(), outcome: outcome.clone() };
-                    results.insert((trial, key(loss)), outcome);
-                    // A result that comes in after a refusal is still written; the refusal stands.
-                    journal.append(&record).and_then(|()| self.tell(&judged, watch))
-                }
-                Err(fault) => {
-                    failed.get_or_insert_with(|| self.unfinished(loss, &fault));
-                    let (loss, reason) = (loss.to_string(), fault.to_string());
-                    self.tell(&Event::Failed { generation, trial, loss, reason }, watch)
-                }
-            };
-            status = match (&status, told) {
-                (Ok(true), told) => told,
-                (Ok(false), Ok(_)) => Ok(false),
-                (Ok(false), Err(fault)) => Err(fault),
-                (Err(fault), _) => Err(fault.clone()),
-            };
-            matches!(status, Ok(true))
-        });
-        status.map(|go_on| (go_on, failed))
-    }
-
-    fn unfinished(&self, loss: &Formula, fault: &Fault) -> Fault {
-        Fault::failed("a training failed twice for a reason that is not its loss's; what is finished is saved")
-            .file(self.run.path())
-            .field(loss.to_string())
-            .expected("a training that ends with a result")
-            .found(fault)
-            .hint(format!("`lossgen evolve --resume {}` tries it again", self.run.path().display()))
-    }
-
-    /// The next generation: elites and children, best first. Where nobody is born, nobody goes.
-    fn succeed(&self, parents: Option<&Population>, brood: Brood, results: &Results) -> Population {
-        let generation = parents.map_or(0, |parents| parents.generation + 1);
-        let first_id = parents.map_or(0, |parents| parents.next_id);
-        let next_id = first_id + brood.children.len() as u64;
-        let (elites, mut departed) = match parents {
-            None => (Vec::new(), Vec::new()),
-            Some(parents) if brood.children.is_empty() => (parents.individuals.clone(), parents.departed.clone()),
-            Some(parents) => {
-                let elites = self.breeder.config.elites.min(parents.individuals.len());
-                let (elites, rest) = parents.individuals.split_at(elites);
-                (elites.to_vec(), [parents.departed.as_slice(), rest].concat())
-            }
-        };
-        departed.sort_by_key(|individual| individual.id);
-        let children = brood.children.into_iter().zip(first_id..).map(|(unborn, id)| Individual {
-            id,
-            birth: generation,
-            parents: unborn.parents,
-            origin: unborn.origin,
-            outcome: results[&(Trial::SharedStart, key(&unborn.formula))].clone(),
-            formula: unborn.formula,
-            traits: Some(unborn.traits),
-            scratch: None,
-        });
-        let mut individuals: Vec<Individual> = elites.into_iter().chain(children).collect();
-        self.sort(&mut individuals);
-        let Tally { rejections, repaired, twins, .. } = brood.tally;
-        Population { generation, next_id, individuals, departed, rejections, repaired, twins }
-    }
-
-    /// Trains the best from scratch until as many as there are elites, and at least the first, have survived it; false if
-    /// the watcher wants to stop. Whoever does not survive ranks among the failures from then on.
-    fn confirm(&self, population: &mut Population, results: &mut Results, watch: Watch<'_>) -> Result<bool> {
-        loop {
-            let best = population.individuals.iter().filter(|individual| individual.outcome.score().is_some());
-            let open: Vec<Formula> = best
-                .take(self.breeder.config.elites.max(1))
-                .filter(|individual| individual.scratch.is_none())
-                .map(|individual| individual.formula.clone())
-                .collect();
-            if open.is_empty() {
-                return Ok(true);
-            }
-            let losses: Vec<&Formula> = open.iter().collect();
-            let generation = population.generation;
-            let to_train = losses.iter().filter(|loss| !results.contains_key(&(Trial::Scratch, key(loss)))).count();
-            if !self.tell(&Event::Confirming { generation, to_train }, watch)?
-                || !self.judge(generation, Trial::Scratch, &losses, results, watch)?
-            {
-                return Ok(false);
-            }
-            for individual in population.individuals.iter_mut().filter(|individual| open.contains(&individual.formula))
-            {
-                match &results[&(Trial::Scratch, key(&individual.formula))] {
-                    Outcome::Trained(score) => individual.scratch = Some(score.mean_dice()),
-                    failure => individual.outcome = failure.clone(),
-                }
-            }
-            self.sort(&mut population.individuals);
-        }
-    }
-
-    fn sort(&self, individuals: &mut [Individual]) {
-        individuals.sort_by(|a, b| select::better_first(a, b, self.breeder.config.toll_per_word));
+        next.spent = ledger.spent(generation);
+        Ok(Some(next))
     }
 
     fn save(&self, population: &Population) -> Result<()> {
         self.run.write(&generation_file(population.generation), population.to_text()?.as_bytes())?;
         // Of a loss that is not confirmed nobody knows whether it trains a fresh network.
-        let mut rows = String::from("size,dice,hd95_mm,scratch_dice,confirmed,id,loss\n");
+        let mut rows = String::from("size,dice,hd95_mm,gain,hd95_gain_mm,replicates,scratch_dice,confirmed,id,loss\n");
         for individual in population.front() {
             if let Some(score) = individual.outcome.score() {
-                let (dice, hd95) = (score.mean_dice(), score.mean_hd95_mm());
                 rows += &format!(
-                    "{},{dice:.6},{hd95:.4},{},{},{},{}\n",
+                    "{},{:.6},{:.4},{:.6},{:.4},{},{},{},{},{}\n",
                     individual.formula.size(),
+                    score.mean_dice(),
+                    score.mean_hd95_mm(),
+                    individual.gain(),
+                    individual.surface_gain(),
+                    individual.gains.len(),
                     individual.scratch.map_or(String::new(), |dice| format!("{dice:.6}")),
                     individual.is_confirmed(),
                     individual.id,
@@ -299,16 +233,6 @@ impl Search<'_> {
         }
         self.run.write("front.csv", rows.as_bytes())
     }
-
-    fn tell(&self, event: &Event, watch: Watch<'_>) -> Result<bool> {
-        self.run.event(event)?;
-        Ok(watch(event))
-    }
-}
-
-/// The canonical text of a loss.
-fn key(loss: &Formula) -> String {
-    loss.canonical().to_string()
 }
 
 fn generation_file(generation: usize) -> String {

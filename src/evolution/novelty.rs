@@ -1,13 +1,12 @@
 //! Who is worth a training: whoever passes the gates and behaves like nobody before; and who would be the newest of all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
 
+use super::individual::Individual;
 use super::population::{Population, Twin};
 use crate::atlas::{Atlas, Spread};
-use crate::fault;
 use crate::formula::Formula;
-use crate::formula::behaviours::Behaviours;
+use crate::formula::behaviours::{Behaviours, difference};
 use crate::gates::{Archive, Gate, Passed, Rejection, Traits};
 use crate::grammar::Grammar;
 
@@ -23,16 +22,18 @@ pub(super) struct Novelty<'a> {
     next_id: u64,
     /// Texts that were rejected in this generation.
     rejected: BTreeSet<String>,
-    atlas: Option<Map>,
+    atlas: Option<Map<'a>>,
     pub(super) tally: Tally,
 }
 
 /// An atlas, and how far its behaviours are from those that are known.
-struct Map {
-    atlas: Atlas,
+struct Map<'a> {
+    atlas: &'a Atlas,
     spread: Spread,
     /// How many of those that are known the distances know.
     seen: usize,
+    /// How many of its behaviours were walked over in their order.
+    passed: usize,
 }
 
 /// What breeding threw away.
@@ -44,6 +45,8 @@ pub(super) struct Tally {
     pub(super) repaired: usize,
     /// Losses that behave like earlier ones, over all generations so far.
     pub(super) twins: BTreeMap<String, Twin>,
+    /// How often each operator made something, worth a training or not, over all generations so far.
+    pub(super) tried: BTreeMap<String, usize>,
     /// Who was rejected in this generation, each text once.
     pub(super) refused: Vec<Refused>,
 }
@@ -60,11 +63,17 @@ pub(super) struct Refused {
 
 impl<'a> Novelty<'a> {
     /// Everybody who was ever trained is known, as are the rejections so far.
-    pub(super) fn after(newest: Option<&Population>, grammar: &'a Grammar, archive: &'a mut Archive) -> Self {
+    pub(super) fn after(
+        newest: Option<&Population>,
+        grammar: &'a Grammar,
+        archive: &'a mut Archive,
+        atlas: Option<&'a Atlas>,
+    ) -> Self {
         let tally = newest.map_or_else(Tally::default, |population| Tally {
             rejections: population.rejections.clone(),
             repaired: population.repaired,
             twins: population.twins.clone(),
+            tried: population.tried.clone(),
             refused: Vec::new(),
         });
         let mut novelty = Self {
@@ -74,7 +83,7 @@ impl<'a> Novelty<'a> {
             whose: Vec::new(),
             next_id: newest.map_or(0, |population| population.next_id),
             rejected: BTreeSet::new(),
-            atlas: None,
+            atlas: atlas.map(|atlas| Map { atlas, spread: Spread::over(atlas), seen: 0, passed: 0 }),
             tally,
         };
         for individual in newest.into_iter().flat_map(Population::everybody) {
@@ -92,15 +101,42 @@ impl<'a> Novelty<'a> {
         self.whose.push(whose);
     }
 
-    /// From now on [`Novelty::farthest`] walks over the losses of the grammar of at most `largest` words.
-    ///
-    /// # Errors
-    /// If the work was stopped.
-    pub(super) fn explore(&mut self, largest: usize, stop: &AtomicBool) -> fault::Result<()> {
-        let atlas = Atlas::explore(self.grammar, largest, 1, stop, &mut |_| {})?;
-        let spread = Spread::over(&atlas);
-        self.atlas = Some(Map { atlas, spread, seen: 0 });
-        Ok(())
+    /// An operator made something, or failed to.
+    pub(super) fn tried(&mut self, operator: &str) {
+        *self.tally.tried.entry(operator.to_string()).or_default() += 1;
+    }
+
+    /// How differently each behaves from the one of them that is most alike; 0 for whom nobody knows how he behaves.
+    pub(super) fn loneliness(&mut self, living: &[Individual]) -> Vec<f64> {
+        let mut direction = |one: &Individual| {
+            let canonical = one.formula.canonical();
+            self.archive.look(&canonical, &canonical.to_string()).ok()?.direction
+        };
+        let directions: Vec<Option<Vec<f32>>> = living.iter().map(&mut direction).collect();
+        let nearest = |(at, own): (usize, &Option<Vec<f32>>)| {
+            let Some(own) = own else { return 0.0 };
+            let others = directions.iter().enumerate().filter(|(other, _)| *other != at);
+            others.filter_map(|(_, other)| Some(difference(own, other.as_ref()?, f64::INFINITY))).fold(2.0, f64::min)
+        };
+        directions.iter().enumerate().map(nearest).collect()
+    }
+
+    /// The next loss of the atlas in its order, smallest first, that is worth a training and behaves like nobody known;
+    /// `None` without an atlas, or at its end.
+    pub(super) fn next_of_atlas(&mut self) -> Option<(Formula, Traits)> {
+        loop {
+            let Map { atlas, passed, .. } = self.atlas.as_mut()?;
+            let behaviour = atlas.behaviours.get(*passed)?;
+            let known = self.known.find(&atlas.directions.directions()[*passed]).is_some();
+            *passed += 1;
+            if behaviour.rejection.is_some() || known {
+                continue;
+            }
+            let formula = behaviour.formula.clone();
+            if let Ok(admitted) = self.admit(&formula) {
+                return Some(admitted);
+            }
+        }
     }
 
     /// The candidate and what is known of it, if it is worth a training; then it is known from now on.
@@ -155,7 +191,7 @@ impl<'a> Novelty<'a> {
     /// `None` without an atlas, or if all of it is known.
     pub(super) fn farthest(&mut self) -> Option<(Formula, Traits)> {
         loop {
-            let Map { atlas, spread, seen } = self.atlas.as_mut()?;
+            let Map { atlas, spread, seen, .. } = self.atlas.as_mut()?;
             for direction in &self.known.directions()[*seen..] {
                 spread.take(atlas, direction);
             }

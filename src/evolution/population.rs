@@ -6,13 +6,15 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::individual::{Entry, Individual};
+use super::ledger::Spent;
+use super::select::Shrinkage;
 use super::{generation_number, pareto};
 use crate::fault::{Fault, Result};
 use crate::gates::Rejection;
 use crate::notation;
 
-/// The only version of the file format so far.
-const VERSION: u32 = 1;
+/// Version of the file format. 1 had no gains, rungs or islands; those of it cannot be compared with anything here.
+const VERSION: u32 = 2;
 
 /// All individuals of a generation, best first, and what it cost to get here.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +25,9 @@ pub struct Population {
     pub next_id: u64,
     /// Best first.
     pub individuals: Vec<Individual>,
+    /// The ids of the elites, best first: confirmed from scratch, judged on several replicates, and beaten by none of the
+    /// others on the same cases. Age does not remove them.
+    pub elites: Vec<u64>,
     /// Everybody who has ever been trained in the run and is not among the individuals, for lineage, front and novelty.
     pub departed: Vec<Individual>,
     /// Candidates that were not trained, by reason, over all generations so far.
@@ -31,6 +36,10 @@ pub struct Population {
     pub repaired: usize,
     /// Losses that were not trained because they behave like earlier ones, by canonical text.
     pub twins: BTreeMap<String, Twin>,
+    /// How often each operator made something, worth a training or not, over all generations so far.
+    pub tried: BTreeMap<String, usize>,
+    /// What the search has cost so far.
+    pub spent: Spent,
 }
 
 /// Whom a loss behaves like.
@@ -49,6 +58,10 @@ struct Document {
     version: u32,
     generation: usize,
     next_id: u64,
+    #[serde(default)]
+    spent: Spent,
+    #[serde(default)]
+    elites: Vec<u64>,
     individuals: Vec<Entry>,
     #[serde(default)]
     departed: Vec<Entry>,
@@ -58,6 +71,14 @@ struct Document {
     repaired: usize,
     #[serde(default)]
     twins: BTreeMap<String, Twin>,
+    #[serde(default)]
+    tried: BTreeMap<String, usize>,
+}
+
+/// What every version of a document has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 impl Population {
@@ -71,15 +92,20 @@ impl Population {
         self.everybody().find(|individual| individual.id == id)
     }
 
-    /// The best individual that trained, of the living.
+    /// The best of the elites, or else the best individual that trained, of the living.
     pub fn best(&self) -> Option<&Individual> {
-        self.individuals.iter().find(|individual| individual.outcome.score().is_some())
+        let elite = self.elites.first().and_then(|id| self.find(*id));
+        elite.or_else(|| self.individuals.iter().find(|individual| individual.outcome.score().is_some()))
     }
 
-    /// The Pareto front over everybody who was ever trained, smallest first.
+    /// The Pareto front of Dice, surface distance and size over everybody who was ever trained to the end, smallest first.
     pub fn front(&self) -> Vec<Individual> {
-        let everybody: Vec<Individual> = self.everybody().cloned().collect();
-        pareto::front(&everybody).into_iter().cloned().collect()
+        pareto::front(self.everybody()).into_iter().cloned().collect()
+    }
+
+    /// How far leads are to be believed.
+    pub fn shrinkage(&self) -> Shrinkage {
+        Shrinkage::of(self.everybody())
     }
 
     /// The text of the document.
@@ -91,11 +117,14 @@ impl Population {
             version: VERSION,
             generation: self.generation,
             next_id: self.next_id,
+            spent: self.spent,
+            elites: self.elites.clone(),
             individuals: self.individuals.iter().map(Entry::from).collect(),
             departed: self.departed.iter().map(Entry::from).collect(),
             rejections: self.rejections.clone(),
             repaired: self.repaired,
             twins: self.twins.clone(),
+            tried: self.tried.clone(),
         })
     }
 
@@ -104,14 +133,20 @@ impl Population {
     /// # Errors
     /// If the file cannot be read, is not a population, holds something that is not a loss, or contradicts itself.
     pub fn load(path: &Path) -> Result<Self> {
-        let document: Document = notation::load(path)?;
+        let text = notation::read(path)?;
+        let name = path.display().to_string();
         let read = || -> Result<Self> {
-            if document.version != VERSION {
+            // A file of another version is told by its version, not by the first field that is not known.
+            if let Ok(Versioned { version }) = notation::from_text(&name, &text)
+                && version != VERSION
+            {
                 return Err(Fault::new("unknown version of a population")
                     .field("version")
                     .expected(VERSION)
-                    .found(document.version));
+                    .found(version)
+                    .hint("look at it with the version of lossgen that made it, or start a new run"));
             }
+            let document: Document = notation::from_text(&name, &text)?;
             let all = |entries: Vec<Entry>| entries.into_iter().map(Individual::try_from).collect::<Result<Vec<_>>>();
             let population = Self {
                 generation: document.generation,
@@ -121,6 +156,9 @@ impl Population {
                 rejections: document.rejections,
                 repaired: document.repaired,
                 twins: document.twins,
+                tried: document.tried,
+                spent: document.spent,
+                elites: document.elites,
             };
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             population.check(generation_number(&name))?;
@@ -160,7 +198,13 @@ impl Population {
             }
             one.check(cases)?;
         }
-        Ok(())
+        match self.elites.iter().find(|id| !ids.contains(id)) {
+            None => Ok(()),
+            Some(id) => Err(Fault::new("an elite is missing from the population")
+                .field("elites")
+                .expected("ids of individuals")
+                .found(id)),
+        }
     }
 }
 

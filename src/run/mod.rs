@@ -3,11 +3,13 @@
 //! ```text
 //! runs/<name>/
 //!   manifest.ron          what was asked: resolved configuration, split, versions       replaced if generations are added
-//!   journal.jsonl         one finished training a line, with its checksum               appended and synced
+//!   journal.jsonl         settings, then one finished training a line, with checksums   appended and synced
 //!   generation-0003.ron   a whole population                                            replaced atomically
 //!   front.csv             best loss of each size, of the newest generation              derived, can be rebuilt
 //!   events.jsonl          what happened when, for people and plots                      appended; decides nothing
-//!   start.safetensors     the shared start of the trainings                             written once
+//!   start-0.safetensors   the shared starts of the trainings, numbered                  written once
+//!   headroom.ron          what the short trainings can tell                             derived, can be rebuilt
+//!   winner.ron            the last race and why its winner won                          derived, can be rebuilt
 //! ```
 //!
 //! Killing a run loses at most the trainings in progress.

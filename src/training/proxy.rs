@@ -1,12 +1,14 @@
 //! The bridge between the search and the networks: a candidate's fitness is what a short training makes of it.
 //!
-//! All candidates start from the same weights, made once by Dice + CE, and see the same patches in the same order. The
-//! shared start is what makes the proxy honest: measured on hippocampus volumes, 450 steps from scratch rank the losses
-//! of the catalog backwards (Kendall tau -0.2 with the long run), 300 steps from a start of 900 rank them right (+0.8).
+//! All candidates of a trial start from the same half-trained weights and see the same patches in the same order, those of
+//! the control too. The shared start is what makes the proxy honest: measured on hippocampus volumes, 450 steps from scratch
+//! rank the losses of the catalog backwards (Kendall tau -0.2 with the long run), 300 steps from a start of 900 rank them
+//! right (+0.8). There are several starts, made by different losses with different steps and seeds, because a start favours
+//! what is like the loss that made it; rungs and replicates take turns with them.
 //!
 //! A shared start has a blind spot of its own: losses that polish a trained network but never train one (the worst tenth
 //! of abs(p - y), say, gained 0.14 Dice on phantoms and reached 0.18 alone). So the best of a generation must also train a
-//! fresh network, to a share of what Dice + CE reached in the same steps when it made the shared start.
+//! fresh network, to a share of what Dice + CE reached in the same steps when it made the first start.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use super::infer::{Window, predict};
 use super::{Job, Outcome as Training, Recipe, train, workers};
 use crate::data::Case;
-use crate::evolution::{Evaluator, Outcome, Score, Trial};
+use crate::evolution::{Evaluator, Outcome, Score, Trial, control, settings};
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::formula::fingerprint;
-use crate::losses::catalog;
+use crate::losses;
 use crate::losses::strategy::Strategy;
 use crate::metrics::{Metric, evaluate};
 use crate::nn::{self, UNet3d, UNet3dConfig, Weights};
@@ -31,8 +33,10 @@ use crate::run::RunDir;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProxyConfig {
-    /// Steps of Dice + CE that make the shared start, and of the training from scratch that the best must survive.
+    /// Steps of Dice + CE that make the first start, and of the training from scratch that the best must survive.
     pub warm_steps: usize,
+    /// Further starts. Rungs and replicates take turns with all of them.
+    pub more_starts: Vec<Start>,
     /// Share of the shared start's Dice that a training from scratch must reach.
     pub scratch_share: f64,
     /// The training of a candidate.
@@ -41,11 +45,23 @@ pub struct ProxyConfig {
     pub window: Window,
 }
 
+/// How a start is made, beside that of Dice + CE.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// The loss, as people name it.
+    pub loss: String,
+    /// Steps, as a share of those of the first start.
+    pub share: f64,
+}
+
 impl Default for ProxyConfig {
     fn default() -> Self {
         let recipe = Recipe::default();
         let window = Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 };
-        Self { warm_steps: 600, scratch_share: 0.5, recipe, window }
+        let start = |loss: &str, share| Start { loss: loss.to_string(), share };
+        let more_starts = vec![start("ce", 0.7), start("dice", 0.5)];
+        Self { warm_steps: 600, more_starts, scratch_share: 0.5, recipe, window }
     }
 }
 
@@ -63,6 +79,16 @@ impl ProxyConfig {
                 .field("scratch_share")
                 .expected("0 to 1")
                 .found(self.scratch_share));
+        }
+        for (place, start) in self.more_starts.iter().enumerate() {
+            let field = format!("more_starts[{place}]");
+            losses::named(&start.loss).map_err(|fault| fault.or_field(&field))?;
+            if !(start.share > 0.0 && start.share <= 2.0) {
+                return Err(Fault::new("setting out of range")
+                    .field(format!("{field}.share"))
+                    .expected("above 0, at most 2")
+                    .found(start.share));
+            }
         }
         self.window.check().map_err(|fault| fault.within("window"))?;
         self.recipe.check().map_err(|fault| fault.within("recipe"))
@@ -93,81 +119,118 @@ pub struct Proxy<'a> {
 pub struct Judge<'a> {
     proxy: Proxy<'a>,
     fresh: Weights,
-    start: Weights,
-    /// How good the shared start is: what Dice + CE reaches from scratch.
+    starts: Vec<Weights>,
+    /// How good the first start is: what Dice + CE reaches from scratch.
     control: Score,
 }
 
-/// Sequences of patches under the seed.
+/// Sequences of patches under the seed: of the first start and of trainings from scratch, of the further starts, and of
+/// the trials, of which there are so many for a replicate.
 const WARM_SEQUENCE: u64 = 0;
-const CANDIDATE_SEQUENCE: u64 = 1;
+const START_SEQUENCES: u64 = 1 << 23;
+const RUNGS: u64 = 8;
 
 impl<'a> Proxy<'a> {
-    /// Makes the shared start, or reads it if the run has one; `watch` is told every step and says whether to go on.
+    /// Makes the shared starts, or reads those that the run has; `watch` is told every step and says whether to go on.
     ///
     /// # Errors
     /// If the run cannot be read or written, holds another network, or the work was stopped.
     pub fn prepare(self, run: &RunDir, watch: &(dyn Fn(usize, f64) -> bool + Sync)) -> Result<Judge<'a>> {
-        let rng = &mut stream(self.seed, Purpose::Weights, 0, 0);
-        let fresh = Weights::of(&self.network.init(rng, &nn::device()));
-        let start = self.start(&fresh, run, watch)?;
+        let fresh = self.fresh(0);
+        let starts = self.starts(run, watch)?;
         let mut control = None;
-        let work = |_| start.network(&nn::device()).and_then(|network| self.score(&network));
+        let work = |_| starts[0].network(&nn::device()).and_then(|network| self.score(&network));
         workers::run(1, self.threads, self.stop, work, &mut |_, result| {
             control = Some(result);
             true
         });
         match control {
-            Some(Ok(control)) => Ok(Judge { proxy: self, fresh, start, control: control? }),
+            Some(Ok(control)) => Ok(Judge { proxy: self, fresh, starts, control: control? }),
             Some(Err(reason)) => Err(Fault::failed(format!("the shared start could not be judged: {reason}"))),
-            None => Err(Fault::stopped("stopped after making the shared start, which is saved")),
+            None => Err(Fault::stopped("stopped after making the shared starts, which are saved")),
         }
     }
 
-    fn start(&self, fresh: &Weights, run: &RunDir, watch: &(dyn Fn(usize, f64) -> bool + Sync)) -> Result<Weights> {
-        let file = run.file("start.safetensors");
+    /// Steps of all starts that a run does not have yet.
+    pub fn steps_to_start(&self, run: &RunDir) -> usize {
+        let open = |start: &usize| !run.file(&start_file(*start)).exists();
+        (0..=self.config.more_starts.len()).filter(open).map(|start| self.start_recipe(start).steps).sum()
+    }
+
+    /// Weights of a network that nobody has trained: of every start its own.
+    fn fresh(&self, start: usize) -> Weights {
+        let rng = &mut stream(self.seed, Purpose::Weights, 0, start as u64);
+        Weights::of(&self.network.init(rng, &nn::device()))
+    }
+
+    fn start_recipe(&self, start: usize) -> Recipe {
+        let share = if start == 0 { 1.0 } else { self.config.more_starts[start - 1].share };
+        let steps = ((self.config.warm_steps as f64 * share).round() as usize).max(1);
+        Recipe { steps, ..self.config.recipe.clone() }
+    }
+
+    /// All starts, several at once; what is finished is saved even if others are stopped.
+    fn starts(&self, run: &RunDir, watch: &(dyn Fn(usize, f64) -> bool + Sync)) -> Result<Vec<Weights>> {
+        let count = 1 + self.config.more_starts.len();
+        let mut starts: Vec<Option<Weights>> = vec![None; count];
+        let mut failed = None;
+        let work = |start: usize| self.start(start, run, watch);
+        workers::run(count, self.threads, self.stop, work, &mut |start, result| {
+            match result {
+                Ok(Ok(weights)) => starts[start] = Some(weights),
+                Ok(Err(fault)) => failed = failed.take().or(Some(fault)),
+                Err(reason) => {
+                    let fault = Fault::failed(format!("a shared start could not be trained: {reason}"));
+                    failed = failed.take().or(Some(fault));
+                }
+            }
+            failed.is_none()
+        });
+        match (failed, starts.into_iter().collect::<Option<Vec<_>>>()) {
+            (None, Some(starts)) => Ok(starts),
+            (Some(fault), _) => Err(fault),
+            (None, None) => Err(unfinished_start()),
+        }
+    }
+
+    fn start(&self, start: usize, run: &RunDir, watch: &(dyn Fn(usize, f64) -> bool + Sync)) -> Result<Weights> {
+        let name = start_file(start);
+        let file = run.file(&name);
         if file.exists() {
             let bytes = std::fs::read(&file).map_err(|error| Fault::io("read", &file, &error))?;
             let network = nn::decode(&bytes, &nn::device()).map_err(|fault| fault.file(&file))?;
             return Ok(Weights::of(&network));
         }
-        let recipe = self.long_recipe();
-        let loss = Strategy::fixed(control_loss());
-        let job = Job { cases: &self.train, loss: &loss, recipe: &recipe, seed: self.seed, sequence: WARM_SEQUENCE };
-        let network = fresh.network(&nn::device().autodiff())?;
-        let mut outcome = None;
-        workers::run(
-            1,
-            self.threads,
-            self.stop,
-            |_| train(network.clone(), &job, &mut |step| watch(step.number, step.loss)),
-            &mut |_, result| {
-                outcome = Some(result);
-                true
-            },
-        );
-        match outcome {
-            Some(Ok(Training::Finished(network))) => {
-                run.write("start.safetensors", &nn::encode(&network)?)?;
+        let recipe = self.start_recipe(start);
+        let formula = match start.checked_sub(1) {
+            None => control(),
+            Some(further) => losses::named(&self.config.more_starts[further].loss)?.formula,
+        };
+        let sequence = if start == 0 { WARM_SEQUENCE } else { START_SEQUENCES + start as u64 };
+        let loss = Strategy::fixed(formula);
+        let job = Job { cases: &self.train, loss: &loss, recipe: &recipe, seed: self.seed, sequence };
+        let network = self.fresh(start).network(&nn::device().autodiff())?;
+        match train(network, &job, &mut |step| watch(step.number, step.loss)) {
+            Training::Finished(network) => {
+                run.write(&name, &nn::encode(&network)?)?;
                 Ok(Weights::of(&network))
             }
-            None | Some(Ok(Training::Stopped)) => {
-                Err(Fault::stopped("stopped while making the shared start; it begins anew when the run is resumed"))
-            }
-            Some(Ok(Training::Diverged { step })) => {
-                Err(Fault::failed(format!("the shared start diverged at step {step}"))
+            Training::Stopped => Err(unfinished_start()),
+            Training::Diverged { step } => {
+                Err(Fault::failed(format!("the shared start {name} diverged at step {step}"))
                     .field("proxy.recipe.learning_rate")
                     .found(recipe.learning_rate)
                     .hint("lower the learning rate"))
             }
-            Some(Ok(Training::Failed(fault))) => Err(fault),
-            Some(Err(reason)) => Err(Fault::failed(format!("the shared start could not be trained: {reason}"))),
+            Training::Failed(fault) => Err(fault),
         }
     }
 
-    /// As a candidate's, with the steps of the shared start.
-    fn long_recipe(&self) -> Recipe {
-        Recipe { steps: self.config.warm_steps, ..self.config.recipe.clone() }
+    /// The training of a candidate in a trial, and the patches that it sees.
+    fn trial(&self, part: u32, replicate: u32) -> (Recipe, u64) {
+        let steps = self.config.recipe.steps.div_ceil(part.max(1) as usize);
+        let sequence = 1 + u64::from(replicate) * RUNGS + depth(part);
+        (Recipe { steps, ..self.config.recipe.clone() }, sequence)
     }
 
     /// Trains a loss from some weights and judges the network; `None` if the work was stopped.
@@ -205,9 +268,19 @@ impl<'a> Proxy<'a> {
     }
 }
 
-/// Dice + CE: it makes the shared start.
-fn control_loss() -> Formula {
-    catalog::find("dice_ce").expect("the catalog has Dice + CE").formula()
+/// How many rungs below the last one.
+fn depth(part: u32) -> u64 {
+    u64::from(part.max(1).ilog(3)).min(RUNGS - 1)
+}
+
+fn start_file(start: usize) -> String {
+    format!("start-{start}.safetensors")
+}
+
+fn unfinished_start() -> Fault {
+    Fault::stopped(
+        "stopped while making the shared starts; those that are unfinished begin anew when the run is resumed",
+    )
 }
 
 impl Judge<'_> {
@@ -215,13 +288,18 @@ impl Judge<'_> {
     fn judge(&self, trial: Trial, loss: &Formula) -> Result<Option<Outcome>> {
         let proxy = &self.proxy;
         match trial {
-            Trial::SharedStart => proxy.train_from(&self.start, &proxy.config.recipe, CANDIDATE_SEQUENCE, loss),
-            // The training that made the shared start need not be repeated.
-            Trial::Scratch if loss.canonical() == control_loss().canonical() => {
+            Trial::Proxy { part, replicate } => {
+                // Rungs take turns, too: nobody comes through by suiting a single start.
+                let start = (depth(part) as usize + replicate as usize) % self.starts.len();
+                let (recipe, sequence) = proxy.trial(part, replicate);
+                proxy.train_from(&self.starts[start], &recipe, sequence, loss)
+            }
+            // The training that made the first start need not be repeated.
+            Trial::Scratch if loss.canonical() == control().canonical() => {
                 Ok(Some(Outcome::Trained(self.control.clone())))
             }
             Trial::Scratch => {
-                let outcome = proxy.train_from(&self.fresh, &proxy.long_recipe(), WARM_SEQUENCE, loss)?;
+                let outcome = proxy.train_from(&self.fresh, &proxy.start_recipe(0), WARM_SEQUENCE, loss)?;
                 let least = proxy.config.scratch_share * self.control.mean_dice();
                 Ok(outcome.map(|outcome| match outcome.score().map(Score::mean_dice) {
                     Some(dice) if dice < least => Outcome::Stalled { dice },
@@ -233,23 +311,30 @@ impl Judge<'_> {
 }
 
 impl Evaluator for Judge<'_> {
-    fn context(&self) -> String {
+    fn context(&self) -> Vec<(String, String)> {
         let proxy = &self.proxy;
-        let ids = |cases: &[Arc<Case>]| cases.iter().map(|case| case.id.clone()).collect::<Vec<_>>();
-        let everything = format!(
-            "{:?}",
-            (
-                proxy.config,
-                &proxy.network,
-                ids(&proxy.train),
-                ids(&proxy.validation),
-                proxy.digest,
-                proxy.seed,
-                nn::kernel_path().name_at(proxy.config.recipe.precision),
-                fingerprint::PROBES_VERSION,
-            )
+        let ids = |cases: &[Arc<Case>]| cases.iter().map(|case| case.id.clone()).collect::<Vec<_>>().join(" ");
+        let mut context = settings("proxy", proxy.config).expect("settings are plain values");
+        context.extend(
+            [
+                ("network", format!("{:?}", proxy.network)),
+                ("train", ids(&proxy.train)),
+                ("validation", ids(&proxy.validation)),
+                ("data_digest", proxy.digest.to_string()),
+                ("proxy.seed", proxy.seed.to_string()),
+                ("kernels", nn::kernel_path().name_at(proxy.config.recipe.precision)),
+                ("probes", fingerprint::PROBES_VERSION.to_string()),
+            ]
+            .map(|(name, value)| (name.to_string(), value)),
         );
-        blake3::hash(everything.as_bytes()).to_hex()[..16].to_string()
+        context
+    }
+
+    fn steps(&self, trial: Trial) -> u64 {
+        match trial {
+            Trial::Proxy { part, replicate } => self.proxy.trial(part, replicate).0.steps as u64,
+            Trial::Scratch => self.proxy.config.warm_steps as u64,
+        }
     }
 
     fn evaluate(&self, trial: Trial, losses: &[Formula], done: &mut dyn FnMut(usize, Result<Outcome>) -> bool) {

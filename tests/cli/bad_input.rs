@@ -134,19 +134,20 @@ fn losses() {
 fn populations() {
     let home = tempfile::tempdir().unwrap();
     refused(home.path(), &["inspect", "nowhere"], &["no such run or population", "nowhere"]);
-    std::fs::write(home.path().join("p.ron"), "(version: 1, generation: 0, next_id: 1, individuals: [(id: 0, birth: 0, parents: [], origin: Random, loss: \"(mean tq)\", outcome: Diverged(step: 1))])").unwrap();
+    std::fs::write(home.path().join("p.ron"), "(version: 2, generation: 0, next_id: 1, individuals: [(id: 0, birth: 0, parents: [], origin: Random, loss: \"(mean tq)\", part: 9, outcome: Diverged(step: 1))])").unwrap();
     refused(home.path(), &["inspect", "p.ron"], &["p.ron", "unknown word `tq`", "loss of individual 0"]);
     std::fs::write(home.path().join("p.ron"), "not a population").unwrap();
     refused(home.path(), &["inspect", "p.ron"], &["p.ron", "not of the expected form", "found:    `not`"]);
     let one = |id: u64, dice: &str| {
         format!(
-            "(id: {id}, birth: 0, parents: [], origin: Random, loss: \"(mean fp)\", outcome: Trained((dice: {dice}, hd95_mm: [1.0, 2.0])))"
+            "(id: {id}, birth: 0, parents: [], origin: Random, loss: \"(mean fp)\", part: 1, \
+             outcome: Trained((dice: {dice}, hd95_mm: [1.0, 2.0])), gains: [(dice: [0.1, 0.1], hd95_mm: 0.0)])"
         )
     };
     let fine = [one(0, "[0.5, 0.5]"), one(1, "[0.6, 0.5]")];
     let population = |file: &str, generation: usize, next_id: u64, all: &[String], parts: &[&str]| {
         let all = all.join(", ");
-        let text = format!("(version: 1, generation: {generation}, next_id: {next_id}, individuals: [{all}])");
+        let text = format!("(version: 2, generation: {generation}, next_id: {next_id}, individuals: [{all}])");
         std::fs::write(home.path().join(file), text).unwrap();
         if parts.is_empty() {
             lossgen(home.path()).args(["inspect", file]).assert().success();
@@ -166,11 +167,11 @@ fn populations() {
         let ill = [fine[0].clone(), one(1, dice)];
         population("p.ron", 3, 2, &ill, &["field:    dice of individual 1", &format!("found:    {found}\n")]);
     }
-    std::fs::write(home.path().join("p.ron"), "(version: 1, generation: 0,").unwrap();
+    std::fs::write(home.path().join("p.ron"), "(version: 2, generation: 0,").unwrap();
     refused(home.path(), &["inspect", "p.ron"], &["p.ron", "ends too early", "found:    the end of the file"]);
     std::fs::write(home.path().join("p.ron"), [0x1f, 0x8b, 0xff, 0xfe]).unwrap();
     refused(home.path(), &["inspect", "p.ron"], &["p.ron", "it is not text", "expected: a RON text file"]);
-    std::fs::write(home.path().join("p.ron"), "(version: 1, generation: 0, next_id: 1, individuals: [])").unwrap();
+    std::fs::write(home.path().join("p.ron"), "(version: 2, generation: 0, next_id: 1, individuals: [])").unwrap();
     refused(home.path(), &["inspect", "p.ron"], &["p.ron", "field:    individuals", "at least one", "none", "help:"]);
 }
 

@@ -33,7 +33,7 @@ fn tiny() -> String {
         split: (validation: 0.23, held_out: 0.45),
         network: (width: 2, levels: 2),
         proxy: (warm_steps: 6, recipe: (steps: 4, patches: (patch: (8, 8, 8), batch: 2, foreground_share: 0.5))),
-        search: (population: 6, generations: 2),
+        search: (population: 6, generations: 2, headroom: 2, tuning: 1),
         train: (folds: 2, recipe: (steps: 5, patches: (patch: (8, 8, 8), batch: 2, foreground_share: 0.5)), window: Sliding(patch: (8, 8, 8), overlap: 0.5)),
     )"
     .to_string()

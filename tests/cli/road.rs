@@ -115,6 +115,62 @@ fn a_killed_search_continues_as_if_it_had_not_been() {
     assert!(interrupted > 2, "only {interrupted} runs were killed in their middle");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_search_with_code_3_and_it_continues_as_if_there_had_been_none() {
+    let home = tempfile::tempdir().unwrap();
+    evolve(home.path(), "whole", "2");
+    let results = |run: &str| ["generation-0002.ron", "winner.ron"].map(|file| text(&home.path().join(run).join(file)));
+    for (signal, lines) in [("INT", 6), ("TERM", 25)] {
+        let journal = home.path().join(signal).join("journal.jsonl");
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lossgen"))
+            .current_dir(home.path())
+            .args(["evolve", "tiny.ron", "--quiet", "--out", signal])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while std::fs::read_to_string(&journal).map_or(0, |text| text.lines().count()) < lines {
+            assert!(child.try_wait().unwrap().is_none(), "the search ended before the signal");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let kill = ["-s", signal, &child.id().to_string()].map(String::from);
+        assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(3), "SIG{signal}");
+        lossgen(home.path()).args(["evolve", "--resume", signal, "--quiet"]).assert().success();
+        assert_eq!(results(signal), results("whole"), "SIG{signal}");
+    }
+}
+
+#[test]
+fn headroom_budgets_and_strategies_are_asked_for_by_name() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("tiny.ron"), tiny().replace("generations: 2", "generations: 50, rungs: 1"))
+        .unwrap();
+    let stopped = |line: &[&str]| -> serde_json::Value {
+        let assert = lossgen(home.path()).args(line).args(["--json", "--quiet"]).assert().success();
+        serde_json::from_slice(&assert.get_output().stdout).unwrap()
+    };
+    let found = stopped(&["evolve", "tiny.ron", "--out", "few", "--most-trainings", "12", "--strategy", "random"]);
+    assert!(found["stopped"] == "trainings" && found["spent"]["trainings"].as_u64().unwrap() >= 12, "{found}");
+    let explained = lossgen(home.path()).args(["inspect", "few"]).assert().success();
+    explained.stdout(
+        predicate::str::contains("winner:")
+            .and(predicate::str::contains("the last race"))
+            .and(predicate::str::contains("which of it paid"))
+            .and(predicate::str::contains("the budget of trainings is spent")),
+    );
+    let plain = ["--strategy", "plain", "--gates", "none", "--grammar", "untyped", "--most-steps", "40", "--seed", "5"];
+    let found = stopped(&[&["evolve", "tiny.ron", "--out", "plain"][..], &plain[..]].concat());
+    assert_eq!(found["stopped"], "steps", "{found}");
+    let refused = lossgen(home.path()).args(["evolve", "tiny.ron", "--strategy", "magic"]).assert().code(2);
+    refused.stderr(predicate::str::contains("hillclimb"));
+
+    let found = stopped(&["evolve", "tiny.ron", "--out", "room", "--headroom"]);
+    assert!(found["losses"].as_array().unwrap().len() > 10 && found["verdict"].is_string(), "{found}");
+    assert!(home.path().join("room/headroom.ron").is_file());
+}
+
 #[test]
 fn a_killed_training_continues_as_if_it_had_not_been() {
     let home = tempfile::tempdir().unwrap();
@@ -246,11 +302,13 @@ fn every_command_prints_json_when_asked() {
     assert_eq!(json(&["data", "phantom", "set", "--cases", "2"])["cases"], 2);
 
     let front = text(&home.path().join("run/front.csv"));
-    assert!(front.starts_with("size,dice,hd95_mm,scratch_dice,confirmed,id,loss\n"), "{front}");
+    assert!(
+        front.starts_with("size,dice,hd95_mm,gain,hd95_gain_mm,replicates,scratch_dice,confirmed,id,loss\n"),
+        "{front}"
+    );
     let table = lossgen(home.path()).args(["inspect", "run", "--all"]).assert().success();
     let table = String::from_utf8_lossy(&table.get_output().stdout).into_owned();
-    let first = table.lines().find(|line| line.trim_start().starts_with("1 ")).unwrap();
-    assert_eq!(first.split_whitespace().nth(1), Some(best["id"].to_string().as_str()), "{table}");
+    assert!(table.contains(&format!("(individual {})", best["id"])), "{table}");
     assert!(table.contains("unconfirmed"), "{table}");
 }
 
@@ -258,8 +316,8 @@ fn every_command_prints_json_when_asked() {
 fn what_a_person_may_not_know_is_said_before_it_is_paid_for() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("tiny.ron"), tiny()).unwrap();
-    let population = "(version: 1, generation: 0, next_id: 1, individuals: [(id: 0, birth: 0, parents: [], origin: Random, \
-        loss: \"(mean y)\", outcome: Diverged(step: 1))])";
+    let population = "(version: 2, generation: 0, next_id: 1, individuals: [(id: 0, birth: 0, parents: [], origin: Random, \
+        loss: \"(mean y)\", part: 9, outcome: Diverged(step: 1))])";
     std::fs::write(home.path().join("p.ron"), population).unwrap();
     let train = ["train", "tiny.ron", "--steps", "2", "--out", "trained", "--loss", "p.ron#0"];
     lossgen(home.path()).args(train).assert().success().stderr(

@@ -58,6 +58,11 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
+    /// Time since the last lap or the start, in minutes.
+    pub(in crate::cli) fn minutes(&self) -> f64 {
+        self.0.elapsed().as_secs_f64() / 60.0
+    }
+
     /// Time since the last lap or the start, in ms.
     pub(in crate::cli) fn lap(&mut self) -> f64 {
         let now = Instant::now();

@@ -1,0 +1,224 @@
+//! Headroom: whether the proxy can tell losses apart, before a night is spent on it.
+//!
+//! Losses that people use are trained on every rung with several replicates, each beside the control. A search can find
+//! what lies above the noise of these differences and nothing else; and a lower rung that ranks them unlike the last one
+//! sends the wrong ones on.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::SearchConfig;
+use super::event::Watch;
+use super::fitness::{Evaluator, Gain, Trial, control};
+use super::ledger::{Ledger, Stage};
+use crate::fault::Result;
+use crate::formula::Formula;
+use crate::losses::catalog::{CATALOG, find};
+use crate::stats::kendall::tau;
+use crate::stats::summary::{mean, standard_deviation};
+
+/// The file.
+pub const HEADROOM: &str = "headroom.ron";
+
+/// Losses of the short report, in this order: nobody mistakes one for the other.
+const SHORT: [&str; 4] = ["ce", "dice", "tversky", "focal"];
+
+/// A difference counts as told apart if it is so many standard errors.
+const CLEAR: f64 = 2.5;
+
+/// What a proxy can tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Headroom {
+    /// The losses, the control first.
+    pub losses: Vec<String>,
+    /// Trainings of each on each rung.
+    pub replicates: usize,
+    /// The rungs, shortest first.
+    pub rungs: Vec<Rung>,
+}
+
+/// What a rung can tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rung {
+    /// The steps of the proxy are divided by this.
+    pub part: u32,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Mean Dice of each loss less the control's, over cases and replicates; none of a loss that failed.
+    pub gains: Vec<Option<f64>>,
+    /// Standard deviation of the paired difference of two losses from one replicate to the next.
+    pub noise: f64,
+    /// Its standard error from the cases alone.
+    pub noise_of_cases: f64,
+    /// Standard deviation between losses.
+    pub spread: f64,
+    /// Pairs of losses that differ by more than 2.5 standard errors.
+    pub told_apart: usize,
+    /// Pairs of losses.
+    pub pairs: usize,
+    /// Kendall's rank correlation with the last rung; none where there is no order.
+    pub tau: Option<f64>,
+}
+
+impl Headroom {
+    /// Losses of the catalog beside the control, as many as there are, or the few of the short report.
+    pub(super) fn losses(most: Option<usize>) -> Vec<(String, Formula)> {
+        let control = control().canonical();
+        let names: Vec<&str> = match most {
+            Some(most) if most <= SHORT.len() => SHORT[..most].to_vec(),
+            _ => CATALOG.iter().map(|entry| entry.name).collect(),
+        };
+        let found = names.into_iter().filter_map(find).map(|entry| (entry.name.to_string(), entry.formula()));
+        found.filter(|(_, formula)| formula.canonical() != control).take(most.unwrap_or(usize::MAX)).collect()
+    }
+
+    /// Trains losses on every rung; `None` if the watcher wants to stop.
+    ///
+    /// # Errors
+    /// As [`Ledger::train`].
+    pub(super) fn measure(
+        losses: &[(String, Formula)],
+        replicates: usize,
+        config: &SearchConfig,
+        evaluator: &dyn Evaluator,
+        ledger: &mut Ledger<'_>,
+        watch: Watch<'_>,
+    ) -> Result<Option<Self>> {
+        let formulas: Vec<&Formula> = losses.iter().map(|(_, formula)| formula).collect();
+        let mut rungs: Vec<Rung> = Vec::new();
+        let mut means: Vec<Vec<f64>> = Vec::new();
+        for part in config.parts() {
+            // The control's difference to itself is nothing.
+            let mut gains: Vec<Vec<Gain>> = vec![Vec::new(); losses.len() + 1];
+            for replicate in 0..replicates as u32 {
+                let trial = Trial::Proxy { part, replicate };
+                if !ledger.train(Stage::Headroom, trial, &formulas, watch)? {
+                    return Ok(None);
+                }
+                let own = control();
+                for (row, loss) in gains.iter_mut().zip(std::iter::once(&own).chain(formulas.iter().copied())) {
+                    row.extend(ledger.gain(trial, loss));
+                }
+            }
+            let steps = evaluator.steps(Trial::Proxy { part, replicate: 0 });
+            let rung = Rung::of(part, steps, &gains, replicates);
+            means.push(rung.gains.iter().map(|gain| gain.unwrap_or(-1.0)).collect());
+            rungs.push(rung);
+        }
+        for (rung, own) in rungs.iter_mut().zip(&means) {
+            let tau = means.last().map_or(f64::NAN, |last| tau(own, last));
+            rung.tau = tau.is_finite().then_some(tau);
+        }
+        let losses = std::iter::once("dice_ce".to_string()).chain(losses.iter().map(|(name, _)| name.clone()));
+        Ok(Some(Self { losses: losses.collect(), replicates, rungs }))
+    }
+
+    /// Whether the last rung tells at least half of the pairs apart.
+    pub fn is_enough(&self) -> bool {
+        self.rungs.last().is_some_and(|rung| 2 * rung.told_apart >= rung.pairs && rung.pairs > 0)
+    }
+
+    /// In words: what can be told, what cannot, and what to enlarge.
+    pub fn verdict(&self) -> String {
+        let Some(last) = self.rungs.last() else { return "nothing was measured".to_string() };
+        let of_the_mean = last.noise / (self.replicates as f64).sqrt();
+        let mut text = format!(
+            "{} of {} pairs of losses differ by more than {CLEAR} standard errors (noise of one paired difference \
+             {:.4} Dice, spread between losses {:.4}): ",
+            last.told_apart, last.pairs, last.noise, last.spread,
+        );
+        text += if self.is_enough() {
+            "this proxy can tell losses apart."
+        } else if last.noise_of_cases > of_the_mean {
+            "this proxy cannot tell losses apart. The cases vary more than the trainings: judge on more validation volumes \
+             (`split.validation`)."
+        } else {
+            "this proxy cannot tell losses apart. The trainings vary more than the cases: train longer \
+             (`proxy.recipe.steps`), on larger batches or more volumes, or repeat more (`search.replicates`)."
+        };
+        for rung in &self.rungs[..self.rungs.len() - 1] {
+            match rung.tau {
+                Some(tau) if tau < 0.3 => {
+                    let _ = write!(
+                        text,
+                        " The rung of {} steps ranks them unlike the last one (Kendall {tau:+.2}): use fewer rungs \
+                         (`search.rungs`) or more steps.",
+                        rung.steps
+                    );
+                }
+                _ => {}
+            }
+        }
+        text
+    }
+}
+
+impl Rung {
+    /// From the gains of every loss, replicate by replicate; fewer of one that failed.
+    fn of(part: u32, steps: u64, gains: &[Vec<Gain>], replicates: usize) -> Self {
+        let whole: Vec<&Vec<Gain>> = gains.iter().filter(|own| own.len() == replicates).collect();
+        let means = |own: &[Gain]| mean(&own.iter().map(Gain::mean).collect::<Vec<_>>());
+        let (mut differences, mut noises, mut case_noises) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, first) in whole.iter().enumerate() {
+            for second in &whole[..at] {
+                let of = |replicate: usize| first[replicate].mean() - second[replicate].mean();
+                let own: Vec<f64> = (0..replicates).map(of).collect();
+                differences.push(mean(&own));
+                noises.push(if replicates > 1 { standard_deviation(&own).powi(2) } else { f64::NAN });
+                let cases = first.first().map_or(0, |gain| gain.dice.len());
+                let over =
+                    |case: usize| (0..replicates).map(|r| first[r].dice[case] - second[r].dice[case]).sum::<f64>();
+                let by_case: Vec<f64> = (0..cases).map(|case| over(case) / replicates as f64).collect();
+                case_noises.push(if cases > 1 {
+                    standard_deviation(&by_case).powi(2) / cases as f64
+                } else {
+                    f64::NAN
+                });
+            }
+        }
+        let noise = mean(&noises).sqrt();
+        let error = noise / (replicates as f64).sqrt();
+        let own: Vec<f64> = whole.iter().map(|own| means(own)).collect();
+        Self {
+            part,
+            steps,
+            gains: gains.iter().map(|own| (own.len() == replicates).then(|| means(own))).collect(),
+            noise: if noise.is_finite() { noise } else { 0.0 },
+            noise_of_cases: Some(mean(&case_noises).sqrt()).filter(|noise| noise.is_finite()).unwrap_or(0.0),
+            spread: if own.len() > 1 { standard_deviation(&own) } else { 0.0 },
+            told_apart: differences.iter().filter(|difference| difference.abs() > CLEAR * error).count(),
+            pairs: differences.len(),
+            tau: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gains(rows: &[[f64; 3]]) -> Vec<Vec<Gain>> {
+        let gain = |value: &f64| Gain { dice: vec![value - 0.001, value + 0.001], hd95_mm: 0.0 };
+        rows.iter().map(|row| row.iter().map(gain).collect()).collect()
+    }
+
+    #[test]
+    fn what_lies_above_the_noise_is_told_apart_and_what_does_not_is_not() {
+        let clear = Rung::of(1, 200, &gains(&[[0.0; 3], [0.05, 0.051, 0.049], [-0.05, -0.049, -0.051]]), 3);
+        assert_eq!((clear.told_apart, clear.pairs), (3, 3));
+        // Two of the differences vary by 0.001, one not at all.
+        assert!((clear.noise - 0.001 * (2.0f64 / 3.0).sqrt()).abs() < 1e-12, "{clear:?}");
+        let vague = Rung::of(1, 200, &gains(&[[0.0; 3], [0.05, -0.05, 0.0], [-0.04, 0.06, 0.01]]), 3);
+        assert_eq!(vague.told_apart, 0);
+        let report = |rung: &Rung| Headroom { losses: vec![], replicates: 3, rungs: vec![rung.clone()] };
+        assert!(report(&clear).verdict().contains("can tell losses apart"));
+        assert!(report(&vague).verdict().contains("proxy.recipe.steps"), "{}", report(&vague).verdict());
+        // Without replicates of its own a failure says nothing.
+        let mut failing = gains(&[[0.0; 3], [0.05, 0.051, 0.049]]);
+        failing.push(Vec::new());
+        assert_eq!(Rung::of(1, 200, &failing, 3).gains[2], None);
+    }
+}

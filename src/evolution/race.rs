@@ -1,0 +1,242 @@
+//! Paired races: elites get further replicates of the same kind, fresh networks have to be trained, and whoever is worse
+//! than the leader on the same cases goes.
+
+use super::config::SearchConfig;
+use super::event::{Event, Watch};
+use super::fitness::{Outcome, Trial};
+use super::individual::Individual;
+use super::ledger::{Ledger, Stage};
+use super::population::Population;
+use super::select::better_first;
+use crate::fault::Result;
+use crate::formula::Formula;
+use crate::stats::summary::mean;
+use crate::stats::wilcoxon::SignedRank;
+
+/// Whoever is worse than the leader at this level leaves a race. Two-sided, as in irace: a race that is too strict loses
+/// the best now and then, one that is too lax costs a training.
+const LEVEL: f64 = 0.1;
+
+/// First less second for every case, each the mean over the replicates that both have. Replicates are numbered and
+/// everybody gets them in the same order, so the shared ones are the first.
+pub(super) fn case_differences(first: &Individual, second: &Individual) -> Vec<f64> {
+    let shared = first.gains.len().min(second.gains.len());
+    let cases = first.gains.first().map_or(0, |gain| gain.dice.len());
+    let over =
+        |one: &Individual, case: usize| mean(&one.gains[..shared].iter().map(|g| g.dice[case]).collect::<Vec<_>>());
+    (0..cases).map(|case| over(first, case) - over(second, case)).collect()
+}
+
+/// The p-value with which somebody is worse than the leader, if that is enough to drop him (Wilcoxon's signed-rank test
+/// over cases). With fewer than five cases nothing ever is.
+pub(super) fn beaten(leader: &Individual, other: &Individual) -> Option<f64> {
+    let differences = case_differences(leader, other);
+    let p = SignedRank::of(&differences).p;
+    (mean(&differences) > 0.0 && p < LEVEL).then_some(p)
+}
+
+/// One more replicate for each of them, or the failure it was; false if the watcher wants to stop.
+fn replicate(
+    racers: &mut [&mut Individual],
+    number: u32,
+    stage: Stage,
+    ledger: &mut Ledger<'_>,
+    watch: Watch<'_>,
+) -> Result<bool> {
+    let trial = Trial::full(number);
+    let losses: Vec<Formula> = racers.iter().map(|racer| racer.formula.clone()).collect();
+    if !ledger.train(stage, trial, &losses.iter().collect::<Vec<_>>(), watch)? {
+        return Ok(false);
+    }
+    for racer in racers.iter_mut() {
+        match (ledger.gain(trial, &racer.formula), ledger.outcome(trial, &racer.formula)) {
+            (Some(gain), _) => racer.gains.push(gain),
+            (None, Some(failure)) => fail(racer, failure.clone()),
+            (None, None) => {}
+        }
+    }
+    Ok(true)
+}
+
+/// Trains fresh networks; false if the watcher wants to stop.
+fn from_scratch(
+    racers: &mut [&mut Individual],
+    stage: Stage,
+    ledger: &mut Ledger<'_>,
+    watch: Watch<'_>,
+) -> Result<bool> {
+    let losses: Vec<Formula> = racers.iter().map(|racer| racer.formula.clone()).collect();
+    if !ledger.train(stage, Trial::Scratch, &losses.iter().collect::<Vec<_>>(), watch)? {
+        return Ok(false);
+    }
+    for racer in racers.iter_mut() {
+        match ledger.outcome(Trial::Scratch, &racer.formula) {
+            Some(Outcome::Trained(score)) => racer.scratch = Some(score.mean_dice()),
+            Some(failure) => fail(racer, failure.clone()),
+            None => {}
+        }
+    }
+    Ok(true)
+}
+
+fn fail(racer: &mut Individual, failure: Outcome) {
+    racer.outcome = failure;
+    racer.gains.clear();
+}
+
+/// Sorts a population, best first.
+pub(super) fn sort(population: &mut Population, config: &SearchConfig) {
+    let shrinkage = population.shrinkage();
+    population.individuals.sort_by(|a, b| better_first(a, b, &shrinkage, config.toll_per_word));
+}
+
+/// Finds the elites of a generation: the best get further replicates, one more for every generation that they stay, then
+/// have to train a fresh network, until the best are all known so well; false if the watcher wants to stop. Replicates come
+/// first, because most who lead by luck are found out by them at a third of the cost.
+///
+/// # Errors
+/// As [`Ledger::train`].
+pub(super) fn elect(
+    population: &mut Population,
+    config: &SearchConfig,
+    ledger: &mut Ledger<'_>,
+    watch: Watch<'_>,
+) -> Result<bool> {
+    let generation = population.generation;
+    let stage = Stage::Generation(generation);
+    let wanted = |one: &Individual| config.replicates.min(2 + generation - one.birth);
+    loop {
+        sort(population, config);
+        let places = config.elites.max(1);
+        let mut best: Vec<&mut Individual> =
+            population.individuals.iter_mut().filter(|one| one.is_through()).take(places).collect();
+        let number = best.iter().filter(|one| one.gains.len() < wanted(one)).map(|one| one.gains.len()).min();
+        if let Some(number) = number {
+            best.retain(|one| one.gains.len() == number);
+            if !replicate(&mut best, number as u32, stage, ledger, watch)? {
+                return Ok(false);
+            }
+            continue;
+        }
+        best.retain(|one| one.scratch.is_none());
+        if best.is_empty() {
+            break;
+        }
+        if !from_scratch(&mut best, stage, ledger, watch)? {
+            return Ok(false);
+        }
+    }
+    let best: Vec<&Individual> =
+        population.individuals.iter().filter(|one| one.is_through()).take(config.elites.max(1)).collect();
+    let stays = |one: &&&Individual| beaten(best[0], one).is_none();
+    population.elites = best.iter().filter(stays).map(|one| one.id).collect();
+    Ok(true)
+}
+
+/// A finalist, as it left the race.
+#[derive(Debug, Clone)]
+pub(super) struct Finalist {
+    pub(super) individual: Individual,
+    /// Why it left the race, if it did not end it.
+    pub(super) dropped: Option<String>,
+}
+
+/// The last race, among the best who were ever trained to the end; best first. The first has trained a fresh network.
+/// `None` if the watcher wants to stop.
+///
+/// # Errors
+/// As [`Ledger::train`].
+pub(super) fn finals(
+    population: &Population,
+    config: &SearchConfig,
+    ledger: &mut Ledger<'_>,
+    watch: Watch<'_>,
+) -> Result<Option<Vec<Finalist>>> {
+    let shrinkage = population.shrinkage();
+    let mut racing: Vec<Individual> = population.everybody().filter(|one| one.is_through()).cloned().collect();
+    let sort = |racing: &mut Vec<Individual>| {
+        racing.sort_by(|a, b| better_first(a, b, &shrinkage, config.toll_per_word));
+    };
+    sort(&mut racing);
+    racing.truncate(config.finalists);
+    let mut left: Vec<Finalist> = Vec::new();
+    for number in 1..config.replicates {
+        let mut open: Vec<&mut Individual> = racing.iter_mut().filter(|one| one.gains.len() == number).collect();
+        if !open.is_empty() && !replicate(&mut open, number as u32, Stage::Finals, ledger, watch)? {
+            return Ok(None);
+        }
+        sort(&mut racing);
+        let Some(leader) = racing.first().cloned() else { break };
+        let verdict = |one: &Individual| match beaten(&leader, one) {
+            _ if one.outcome.score().is_none() => Some(one.outcome.to_string()),
+            Some(p) => Some(format!("worse than {} on the same cases, p = {p:.3}", leader.id)),
+            None => None,
+        };
+        let (out, on): (Vec<Individual>, Vec<Individual>) = racing.into_iter().partition(|one| verdict(one).is_some());
+        for one in out {
+            let reason = verdict(&one).unwrap_or_default();
+            let dropped = Event::Dropped { id: one.id, replicates: number as u32 + 1, reason: reason.clone() };
+            if !ledger.tell(&dropped, watch)? {
+                return Ok(None);
+            }
+            left.push(Finalist { individual: one, dropped: Some(reason) });
+        }
+        racing = on;
+    }
+    // Whoever is first has to train a fresh network; if he does not, the next one has to.
+    while let Some(first) = racing.iter_mut().find(|one| one.outcome.score().is_some()) {
+        if first.scratch.is_some() {
+            break;
+        }
+        if !from_scratch(&mut [first], Stage::Finals, ledger, watch)? {
+            return Ok(None);
+        }
+    }
+    sort(&mut racing);
+    left.reverse();
+    let ended = racing.into_iter().map(|individual| {
+        let dropped = individual.outcome.score().is_none().then(|| individual.outcome.to_string());
+        Finalist { individual, dropped }
+    });
+    let (on, out): (Vec<Finalist>, Vec<Finalist>) = ended.partition(|finalist| finalist.dropped.is_none());
+    Ok(Some(on.into_iter().chain(out).chain(left).collect()))
+}
+
+/// What became of a loss that was put beside a finalist.
+#[derive(Debug)]
+pub(super) enum Measured {
+    /// The watcher wants to stop.
+    Stopped,
+    /// It failed one of the trainings.
+    Failed,
+    /// It can be compared.
+    Trained(Box<Individual>),
+}
+
+/// The gains of a loss on as many replicates as a finalist has, and a fresh network.
+///
+/// # Errors
+/// As [`Ledger::train`].
+pub(super) fn measured(
+    like: &Individual,
+    formula: &Formula,
+    ledger: &mut Ledger<'_>,
+    watch: Watch<'_>,
+) -> Result<Measured> {
+    let mut one = Individual { formula: formula.clone(), gains: Vec::new(), scratch: None, ..like.clone() };
+    for number in 0..like.gains.len() {
+        if !replicate(&mut [&mut one], number as u32, Stage::Finals, ledger, watch)? {
+            return Ok(Measured::Stopped);
+        }
+        if one.outcome.score().is_none() {
+            return Ok(Measured::Failed);
+        }
+    }
+    if let Some(outcome) = ledger.outcome(Trial::FULL, formula) {
+        one.outcome = outcome.clone();
+    }
+    if !from_scratch(&mut [&mut one], Stage::Finals, ledger, watch)? {
+        return Ok(Measured::Stopped);
+    }
+    Ok(if one.scratch.is_some() { Measured::Trained(Box::new(one)) } else { Measured::Failed })
+}
