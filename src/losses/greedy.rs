@@ -17,7 +17,7 @@ use crate::formula::word::Op;
 /// Most parameters that are moved at once: 3^4 = 81 combinations.
 const MOST: usize = 4;
 
-/// By what share of the score of staying a move has to be better: below it stands rounding, in 32 bits.
+/// By what share a score has to be better than that of a candidate before it: below it stands rounding, in 32 bits.
 const MARGIN: f64 = 1e-6;
 
 /// Least weight to which trials go: a loss whose weights are all 0 is nothing, and has no gradient of any size.
@@ -115,13 +115,16 @@ impl Greedy {
         all
     }
 
-    /// Moves to the candidate of the least score, in the order of [`Greedy::candidates`], and returns its place. A tie up
-    /// to rounding with staying, or a score that is not a number, moves nothing.
+    /// Moves to the candidate of the least score, in the order of [`Greedy::candidates`], and returns its place. Of those
+    /// that tie up to rounding the first is taken, so a parameter that makes no difference stays; a score that is not a
+    /// number moves nothing.
     pub fn choose(&mut self, scores: &[f64]) -> usize {
-        let stay = scores[0];
-        let better = |score: f64| score < stay - MARGIN * stay.abs();
-        let movers = (1..scores.len()).filter(|place| better(scores[*place]));
-        let best = movers.min_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
+        let mut best = 0;
+        for (place, score) in scores.iter().enumerate() {
+            if *score < scores[best] - MARGIN * scores[best].abs() {
+                best = place;
+            }
+        }
         let chosen = self.candidates().swap_remove(best);
         for (parameter, value) in self.parameters.iter_mut().zip(chosen) {
             parameter.value = value;
@@ -197,6 +200,9 @@ mod tests {
         let noisy = |score: f64| (0..9).map(|i| score * (1.0 + 1e-7 * f64::from(i).sin())).collect::<Vec<_>>();
         assert_eq!([greedy.choose(&noisy(0.04)), greedy.choose(&noisy(-0.04))], [0, 0]);
         assert_eq!(greedy.current(&loss), loss);
+        // Two moves that tie: the first, which moves one parameter instead of both.
+        let one = [1.0, 1.0, 1.0, 0.5, 0.5 - 1e-9, 1.0, 1.0, 1.0, 1.0];
+        assert_eq!(greedy.clone().choose(&one), 3);
         let target = greedy.candidates()[4].clone();
         let scores: Vec<f64> = (0..9).map(|i| if i == 4 { 0.5 } else { 1.0 }).collect();
         assert_eq!(greedy.choose(&scores), 4);
