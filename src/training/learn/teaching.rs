@@ -260,6 +260,67 @@ mod tests {
         assert!((by_outputs / by_parameters - 1.0).abs() < 3e-2, "{by_outputs} and {by_parameters}");
     }
 
+    /// One patch of 8 x 8 x 4 voxels, another for every `phase`.
+    fn batch(phase: f64) -> Batch {
+        let image = (0..256).map(|i| (1.7 * f64::from(i) + phase).sin() as f32).collect();
+        let target = (0..256).map(|i| f32::from(u8::from((0.4 * f64::from(i) + phase).sin() > 0.5))).collect();
+        Batch { shape: [1, 1, 8, 8, 4], image, classes: 1, spacing: vec![[1.0; 3]], target }
+    }
+
+    #[test]
+    fn a_loss_is_taught_the_derivative_of_the_cosine() {
+        let config = UNet3dConfig { width: 2, levels: 2, ..UNet3dConfig::default() };
+        let network = |seed| config.init(&mut stream(seed, Purpose::Weights, 0, 0), &nn::device().autodiff());
+        let (before, after) = (network(1), network(2));
+        let listens = Listens { progress: true, distance: false };
+        let loss = Learned::random(listens, 3, &mut stream(5, Purpose::Weights, 0, 0));
+        let task = Task::new(&crate::losses::named("dice_ce").unwrap().formula);
+        let (batch, other) = (batch(0.0), batch(1.0));
+        let image = Tensor::<5>::from_data(TensorData::new(batch.image.clone(), batch.shape), &nn::device().autodiff());
+        let outputs = floats(before.forward(image.clone()));
+        let inputs = inputs(&batch, &outputs, PROGRESS);
+        let own = |loss: &Learned| {
+            let mut slopes = vec![0f32; outputs.len()];
+            loss.table(PROGRESS).gradient(&inputs, &mut slopes);
+            nn::flatten(&before, &propagated(&before, before.forward(image.clone()), slopes))
+        };
+        let gradient = own(&loss);
+        let spread: Vec<f64> = (0..gradient.len()).map(|i| 1.5 + (0.9 * i as f64).sin()).collect();
+        let taken = Taken {
+            before: &before,
+            after: &after,
+            image: &image,
+            inputs: &inputs,
+            loss: &loss,
+            table: &loss.table(PROGRESS),
+            gradient: &gradient,
+            spread: &spread,
+        };
+        let learnt = taken.teach(&task, &other).unwrap();
+        let (_, wanted) = task.gradient(&after, &other);
+        assert_eq!(learnt.cosine, cosine(&gradient, &wanted, &spread).unwrap().0);
+
+        let difference = |place: usize| {
+            let h = 1e-2;
+            let at = |by: f64| {
+                let mut shifted = loss.clone();
+                shifted.weights_mut()[place] += by;
+                cosine(&own(&shifted), &wanted, &spread).unwrap().0
+            };
+            (at(h) - at(-h)) / (2.0 * h)
+        };
+        let differences: Vec<f64> = (0..learnt.uphill.len()).map(difference).collect();
+        let norm = |numbers: &[f64]| numbers.iter().map(|n| n * n).sum::<f64>().sqrt();
+        let misfit: Vec<f64> = differences.iter().zip(&learnt.uphill).map(|(a, b)| a - b).collect();
+        // Outputs move by a difference in 32 bits across the kinks of the network.
+        assert!(
+            norm(&differences) > 0.0 && norm(&misfit) < 5e-2 * norm(&differences),
+            "{} of {}",
+            norm(&misfit),
+            norm(&differences)
+        );
+    }
+
     #[test]
     fn the_cosine_rises_where_its_derivative_says() {
         let (own, wanted, spread) = ([0.5f32, -0.25, 0.1], [0.2f32, 0.4, -0.3], [1.0, 0.5, 3.0]);
