@@ -252,6 +252,7 @@ fn nonzero(channels: &[Volume<f32>]) -> Option<[Range<usize>; 3]> {
 #[expect(clippy::float_cmp, reason = "these values are exact")]
 mod tests {
     use super::*;
+    use crate::data::nifti;
     use proptest::prelude::*;
 
     /// An oblique grid whose axes run S, P, R, nearly.
@@ -321,6 +322,38 @@ mod tests {
     }
 
     #[test]
+    fn masks_that_come_back_lie_on_their_image_bit_by_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (image, mask) = (folder.path().join("image.nii.gz"), folder.path().join("mask.nii.gz"));
+        let plain = Grid::aligned([6, 5, 4], [0.75, 0.75, 4.4]);
+        let reversed = turned(&plain, [0, 1, 2], [true, true, false]);
+        let sagittal = turned(&plain, [2, 1, 0], [false, true, true]);
+        // Columns as long as the spacing says, at no right angle to space.
+        let affine = [[0.0, -1.2, 2.4, 5.0], [1.0, 0.0, 0.0, -6.0], [0.0, 1.6, 1.8, 7.0]];
+        let oblique = Grid { shape: [6, 5, 4], spacing: [1.0, 2.0, 3.0], affine };
+        for (name, grid) in [("RAS", plain), ("LPS", reversed), ("SPR", sagittal), ("oblique", oblique)] {
+            // The first plane is empty.
+            let plane = grid.shape[1] * grid.shape[2];
+            let voxels = (0..grid.voxels()).map(|n| if n < plane { 0 } else { n as i16 % 7 + 1 }).collect();
+            nifti::write_new_image(&image, &Volume { grid, voxels }).unwrap();
+            let own = nifti::read_grid(&image).unwrap();
+            for axes in [None, Some("RAS"), Some("PIL")] {
+                let settings = Preprocess { average: [2, 1, 1], ..settings(axes, true) };
+                let prepared = settings.read(std::slice::from_ref(&image), 1).unwrap();
+                let ones = vec![1; prepared.way.grid().voxels()];
+                let back = prepared.way.restore_labels(ones).unwrap();
+                nifti::write_label(&mask, &back, &image).unwrap();
+                assert_eq!(nifti::read_grid(&mask).unwrap(), own, "{name}, {axes:?}");
+                let read = nifti::read_label(&mask).unwrap();
+                assert!(
+                    read.voxels.iter().enumerate().all(|(n, class)| (*class == 1) == (n >= plane)),
+                    "{name}, {axes:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn channels_are_cut_to_what_any_of_them_shows() {
         let (mut one, mut two) = (numbered([1, 1, 6]), numbered([1, 1, 6]));
         one.voxels[2..].fill(0.0);
@@ -346,17 +379,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn there_and_back_again_is_the_same_grid_and_a_coarse_mask_survives(
+        fn there_and_back_again_is_the_same_grid_and_a_mask_survives_finer_voxels(
             shape in prop::array::uniform3(1_usize..7),
             turn in 0_usize..4,
-            spacing in prop::option::of(prop::array::uniform3(0.3_f64..1.0)),
+            parts in prop::array::uniform3(1_usize..4),
         ) {
             let image = numbered(shape);
             let axes = [None, Some("RAS"), Some("LSA"), Some("IPR")][turn];
+            // Every voxel divided into whole parts, so that none of them is shared.
+            let own = Way::new(&settings(axes, true), std::slice::from_ref(&image)).unwrap().grid().spacing;
+            let spacing = Some([0, 1, 2].map(|axis| own[axis] / parts[axis] as f64));
             let settings = Preprocess { spacing, ..settings(axes, true) };
             let way = Way::new(&settings, std::slice::from_ref(&image)).unwrap();
             let mask = image.map(|value| (*value as usize % 3) as u8);
-            // Finer than the file in every direction: nothing is lost.
             let there = way.labels(&mask);
             prop_assert_eq!(&there.grid, way.grid());
             prop_assert_eq!(way.restore_labels(there.voxels.clone()).unwrap(), mask);

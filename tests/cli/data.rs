@@ -177,3 +177,36 @@ fn folds_are_written_for_nnunet_and_train_keeps_to_them() {
         .stderr(predicate::str::contains("broken.json").and(predicate::str::contains("did you mean")));
     assert!(!home.path().join("run").exists());
 }
+
+#[test]
+fn a_set_in_files_trains_like_one_in_memory_and_is_checked_first() {
+    use std::io::{Read as _, Write as _};
+    let home = tempfile::tempdir().unwrap();
+    phantoms(home.path(), 4);
+    let settings = "version: 1, preprocess: (axes: \"RAS\", average: (1, 2, 2), crop: true),";
+    let memory = tiny().replace("version: 1,", settings);
+    let disk = memory.replace("version: 1,", "version: 1, cache: (above_gib: 0, folder: \"cases\"),");
+    std::fs::write(home.path().join("memory.ron"), memory).unwrap();
+    std::fs::write(home.path().join("disk.ron"), disk).unwrap();
+    let train = |config: &str, out: &str| {
+        let words = ["train", config, "--data", "set", "--loss", "ce", "--steps", "3", "--out", out, "-v"];
+        lossgen(home.path()).args(words).assert()
+    };
+    train("memory.ron", "one").success().stderr(predicate::str::contains("s, in memory"));
+    assert!(!home.path().join("cases").exists());
+    train("disk.ron", "two").success().stderr(predicate::str::contains("s, kept in files"));
+    assert_eq!(std::fs::read_dir(home.path().join("cases")).unwrap().count(), 4);
+    assert_eq!(text(&home.path().join("one/cases.csv")), text(&home.path().join("two/cases.csv")));
+    // The same voxels in other bytes: reading does not see it, the check does.
+    let image = |id: &str| home.path().join(format!("set/imagesTr/{id}.nii.gz"));
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(image("phantom_0001")).unwrap();
+    flate2::read::GzDecoder::new(file).read_to_end(&mut bytes).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(&bytes).unwrap();
+    std::fs::write(image("phantom_0002"), encoder.finish().unwrap()).unwrap();
+    let refused = train("memory.ron", "three").code(2);
+    refused
+        .stderr(predicate::str::contains("image is that of another case").and(predicate::str::contains("data check")));
+    assert!(!home.path().join("three").exists());
+}

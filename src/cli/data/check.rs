@@ -88,10 +88,11 @@ pub(in crate::cli) fn before_training(folder: &Path, term: &Term) -> Result<()> 
     let all = format!("`lossgen data check {}`", folder.display());
     if let Some(first) = report.findings.iter().find(|finding| finding.severity == Severity::Unusable) {
         let case = first.case.as_ref().map_or(String::new(), |case| format!(", case `{case}`"));
+        let more = if unusable > 1 { format!(", and {} more findings", unusable - 1) } else { String::new() };
         return Err(Fault::new("dataset cannot be used as it is")
             .file(folder)
             .expected("cases without what the check marks as unusable")
-            .found(format!("{unusable} such findings; the first: {}{case}", first.what))
+            .found(format!("{}{case}{more}", first.what))
             .hint(format!("{all} shows all of them and how to mend each")));
     }
     if warnings > 0 {
