@@ -1,6 +1,6 @@
 //! From networks and a case to a mask, and to probabilities, on the grid of the case's file.
 //!
-//! A volume goes through [`sweep`] and comes out as planes of logits, first axis first, which are resized to the resolution of
+//! A volume goes through `sweep` and comes out as planes of logits, first axis first, which are resized to the resolution of
 //! the file and decided as they come; then the mask is put where the image was cut out of its file. So a prediction needs memory for the image, the mask and a slab of logits, whatever the
 //! number of classes; only who asks for probabilities ([`Prediction`]) keeps all logits.
 
