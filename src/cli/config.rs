@@ -9,6 +9,7 @@ use super::data::check::before_training;
 use super::term::Term;
 use super::{Common, user_cache};
 use crate::data::augment::Axis;
+use crate::data::folds::{self, Holdout};
 use crate::data::store::Voxels;
 use crate::data::{self, Dataset, Phantom, Preprocess};
 use crate::evolution::SearchConfig;
@@ -336,6 +337,16 @@ impl Config {
         let background = usize::from(self.network.activation == Activation::Softmax);
         let Network { width, levels, .. } = self.network;
         UNet3dConfig { in_channels, out_channels: classes + background, width, levels, ..UNet3dConfig::default() }
+    }
+
+    /// Who trains candidates, who judges them, and who is kept apart.
+    ///
+    /// # Errors
+    /// If a part would be empty.
+    pub(super) fn holdout(&self, dataset: &Dataset) -> Result<Holdout> {
+        let Split { validation, held_out } = self.split;
+        folds::holdout(&dataset.ids(), &dataset.subjects(), validation, held_out, self.seed)
+            .map_err(|fault| fault.within("split"))
     }
 
     /// The form of losses for a number of foreground classes.
