@@ -57,15 +57,15 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     }
     let channels = shown.images.iter().map(|path| nifti::read_channels(path)).collect::<Result<Vec<_>>>()?.concat();
     let mask = shown.label.as_deref().map(nifti::read_label).transpose()?;
-    if let (Some(file), Some(mask)) = (&arguments.mask, &mask) {
-        if let Some(difference) = affine::difference(&channels[0].grid, &mask.grid) {
-            return Err(Fault::new("mask is on another grid than the image")
-                .file(file)
-                .field("--mask")
-                .expected(format!("{}, as the image", difference.first))
-                .found(difference.second)
-                .hint(Relation::of(&channels[0].grid, &mask.grid).cure()));
-        }
+    if let (Some(file), Some(mask)) = (&arguments.mask, &mask)
+        && let Some(difference) = affine::difference(&channels[0].grid, &mask.grid)
+    {
+        return Err(Fault::new("mask is on another grid than the image")
+            .file(file)
+            .field("--mask")
+            .expected(format!("{}, as the image", difference.first))
+            .found(difference.second)
+            .hint(Relation::of(&channels[0].grid, &mask.grid).cure()));
     }
     let Some(image) = channels.get(arguments.channel) else {
         return Err(Fault::new("image has no such channel")
