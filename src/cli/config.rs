@@ -288,7 +288,7 @@ impl Config {
         Ok(())
     }
 
-    /// Reads or makes the cases, and checks those that are read.
+    /// Checks and reads the cases, or makes them.
     ///
     /// # Errors
     /// If the data cannot be used.
@@ -299,14 +299,15 @@ impl Config {
             Source::Phantoms(phantom) => return phantom.dataset(&self.preprocess),
             Source::Decathlon(folder) => folder,
         };
+        // First, because it tells all that is broken, where reading ends at the first case.
+        before_training(folder, term)?;
+        term.detail(&format!("checking: {:.2} s", watch.lap() / 1e3));
         let cache = self.cache.folder.clone().or_else(|| user_cache("cases"));
         let cache = cache.map(|folder| data::Cache { folder, above: (self.cache.above_gib * GIB) as u64 });
         let dataset = Dataset::load(folder, &self.preprocess, cache.as_ref())?;
         let is_cached = dataset.cases.iter().any(|case| matches!(case.channels[0], Voxels::File { .. }));
         let place = if is_cached { "kept in files" } else { "in memory" };
         term.detail(&format!("reading and preprocessing: {:.2} s, {place}", watch.lap() / 1e3));
-        before_training(folder, term)?;
-        term.detail(&format!("checking: {:.2} s", watch.lap() / 1e3));
         Ok(dataset)
     }
 

@@ -69,7 +69,7 @@ impl Case {
     pub fn read(entry: &Entry, channels: usize, values: &[u8], preprocess: &Preprocess) -> Result<Self> {
         let mask = nifti::read_label(&entry.label)?;
         let truth = classes_of(&mask, values, preprocess.labels).map_err(|fault| fault.file(&entry.label))?;
-        let prepared = preprocess.read(&entry.images, channels)?;
+        let prepared = preprocess.read(&entry.images, channels, other_channels)?;
         same_grid(&entry.images[0].display().to_string(), prepared.way.native_grid(), &mask.grid)
             .map_err(|fault| fault.file(&entry.label))?;
         let case = Self::assemble(&entry.id, prepared, truth, preprocess.labels.count(values));
@@ -238,6 +238,11 @@ impl Dataset {
         digest: String,
     ) -> Result<Self> {
         if cases.iter().all(|case| case.voxels_of_class.iter().all(Places::is_empty)) {
+            for case in &cases {
+                if case.native_label.whole()?.voxels.iter().any(|class| *class > 0) {
+                    return Err(lost(preprocess, case));
+                }
+            }
             return Err(Fault::new("no case has a labelled voxel")
                 .field(name)
                 .expected("foreground in at least one mask")
@@ -281,6 +286,26 @@ impl Dataset {
     pub fn select(&self, places: &[usize]) -> Vec<Arc<Case>> {
         places.iter().map(|place| Arc::clone(&self.cases[*place])).collect()
     }
+}
+
+/// Preprocessing left no label of any case; `case` is one that had some.
+fn lost(preprocess: &Preprocess, case: &Case) -> Fault {
+    let whole = |[i, j, k]: [f64; 3]| format!("{i} x {j} x {k} mm");
+    let (field, hint) = match preprocess {
+        Preprocess { spacing: Some(_), .. } => {
+            ("preprocess.spacing", "structures are smaller than a voxel; choose a finer spacing")
+        }
+        Preprocess { average: [1, 1, 1], .. } => {
+            ("preprocess.crop", "labels lie where every channel is zero; do not crop")
+        }
+        _ => ("preprocess.average", "structures are smaller than a voxel; average fewer voxels"),
+    };
+    let (found, native) = (whole(case.grid().spacing), whole(case.native_grid().spacing));
+    Fault::new("preprocessing removes every label")
+        .field(field)
+        .expected("voxels of which a label fills the most, in one case at least")
+        .found(format!("none; case {} has voxels of {found}, made of {native}, and had labels", case.id))
+        .hint(hint)
 }
 
 /// Gives cases with the very same mask to one subject: two people never have the same, but one person may have been
@@ -411,5 +436,26 @@ mod tests {
         assert_eq!(back.grid, mask.grid);
         assert!(back.voxels.iter().all(|v| (v - 1.5).abs() < 1e-6));
         assert!(case.restore(vec![0.0; 47], 0.0).is_err());
+    }
+
+    #[test]
+    fn labels_that_preprocessing_removes_are_not_called_empty_masks() {
+        let (image, mut mask) = pair([8, 8, 8]);
+        let set = |mask: &Volume<u8>, preprocess: &Preprocess| {
+            let case = Case::new("a", std::slice::from_ref(&image), mask, &[2, 5], preprocess).unwrap();
+            Dataset::new("set", &[(2, "x".into())], vec![Arc::new(case)], preprocess, String::new())
+        };
+        mask.voxels.fill(0);
+        let averaged = Preprocess { average: [2, 2, 2], ..Preprocess::default() };
+        let fault = set(&mask, &averaged).unwrap_err();
+        assert_eq!(fault.summary(), "no case has a labelled voxel");
+        mask.voxels[300] = 2;
+        assert!(set(&mask, &Preprocess::default()).is_ok());
+        let resampled = Preprocess { spacing: Some([4.0, 4.0, 4.0]), ..Preprocess::default() };
+        for (preprocess, field) in [(averaged, "preprocess.average"), (resampled, "preprocess.spacing")] {
+            let fault = set(&mask, &preprocess).unwrap_err();
+            assert_eq!(fault.summary(), "preprocessing removes every label");
+            assert!(fault.to_string().contains(&format!("field:    {field}\n")), "{fault}");
+        }
     }
 }
