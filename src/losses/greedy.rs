@@ -5,7 +5,8 @@
 //! This is the state: which combinations there are, and which one won. What a combination is worth is for whoever can
 //! make a trial step of the network to say, by a score that does not depend on the parameters. The value of the loss
 //! itself is no such score: lowering both weights of a Tversky loss always lowers it, and would end at a loss that is
-//! nothing.
+//! nothing. For the same reason whoever makes trial steps gives all candidates gradients of one size, or the largest would
+//! win as a learning rate.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,12 @@ use crate::formula::word::Op;
 
 /// Most parameters that are moved at once: 3^4 = 81 combinations.
 const MOST: usize = 4;
+
+/// By what share a score has to be better than that of a candidate before it: below it stands rounding, in 32 bits.
+const MARGIN: f64 = 1e-6;
+
+/// Least weight to which trials go: a loss whose weights are all 0 is nothing, and has no gradient of any size.
+const LEAST_WEIGHT: f64 = 0.05;
 
 /// The parameters, and where they stand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,7 +71,10 @@ impl Greedy {
                 _ => None,
             })
             .filter(|(name, ..)| moves(name))
-            .map(|(name, value, low, high)| Tunable { name: name.to_string(), value, low, high })
+            .map(|(name, value, low, high)| {
+                let low = if name.ends_with("_weight") { low.max(LEAST_WEIGHT).min(value) } else { low };
+                Tunable { name: name.to_string(), value, low, high }
+            })
             .fold(Vec::new(), |mut unique: Vec<Tunable>, next| {
                 if !unique.iter().any(|known| known.name == next.name) {
                     unique.push(next);
@@ -105,12 +115,13 @@ impl Greedy {
         all
     }
 
-    /// Moves to the candidate of the least score, in the order of [`Greedy::candidates`], and returns its place. A tie, or
-    /// a score that is not a number, moves nothing.
+    /// Moves to the candidate of the least score, in the order of [`Greedy::candidates`], and returns its place. Of those
+    /// that tie up to rounding the first is taken, so a parameter that makes no difference stays; a score that is not a
+    /// number moves nothing.
     pub fn choose(&mut self, scores: &[f64]) -> usize {
         let mut best = 0;
         for (place, score) in scores.iter().enumerate() {
-            if *score < scores[best] {
+            if *score < scores[best] - MARGIN * scores[best].abs() {
                 best = place;
             }
         }
@@ -164,6 +175,16 @@ mod tests {
     }
 
     #[test]
+    fn weights_stop_before_nothing_is_left_unless_they_start_there() {
+        let lows = |typed: &str| -> Vec<f64> {
+            Greedy::new(&named(typed).unwrap().formula, &[]).unwrap().parameters.iter().map(|p| p.low).collect()
+        };
+        assert_eq!(lows("tversky"), [0.05, 0.05]);
+        assert_eq!(lows("tversky(fp_weight=0)"), [0.0, 0.05]);
+        assert_eq!(lows("focal"), [0.0]);
+    }
+
+    #[test]
     fn at_the_edge_of_its_box_a_parameter_has_fewer_choices() {
         let (_, mut greedy) = tversky();
         greedy.parameters[0].value = greedy.parameters[0].low;
@@ -175,7 +196,13 @@ mod tests {
         let (loss, mut greedy) = tversky();
         assert_eq!(greedy.choose(&[1.0; 9]), 0);
         assert_eq!(greedy.choose(&[f64::NAN; 9]), 0);
+        // Noise of the last digits is a tie, too; a score may be negative.
+        let noisy = |score: f64| (0..9).map(|i| score * (1.0 + 1e-7 * f64::from(i).sin())).collect::<Vec<_>>();
+        assert_eq!([greedy.choose(&noisy(0.04)), greedy.choose(&noisy(-0.04))], [0, 0]);
         assert_eq!(greedy.current(&loss), loss);
+        // Two moves that tie: the first, which moves one parameter instead of both.
+        let one = [1.0, 1.0, 1.0, 0.5, 0.5 - 1e-9, 1.0, 1.0, 1.0, 1.0];
+        assert_eq!(greedy.clone().choose(&one), 3);
         let target = greedy.candidates()[4].clone();
         let scores: Vec<f64> = (0..9).map(|i| if i == 4 { 0.5 } else { 1.0 }).collect();
         assert_eq!(greedy.choose(&scores), 4);

@@ -10,7 +10,7 @@
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Tensor, TensorData};
 
-use super::objective::{Adaptation, Objective};
+use super::objective::Adaptation;
 use super::trainer::{CLIP, Passes};
 use crate::formula::eval::{Activation, Inputs};
 use crate::formula::plan::Plan;
@@ -35,8 +35,8 @@ const MISFIT: f64 = 1e-4;
 
 impl Trials<'_> {
     /// The score of every candidate, in their order, and what it took; not a number where a trial has no finite gradient.
-    pub(super) fn scores(&self, objective: &Objective, adaptation: &Adaptation) -> (Vec<f64>, Passes) {
-        let slopes = self.slopes(objective, adaptation);
+    pub(super) fn scores(&self, adaptation: &Adaptation) -> (Vec<f64>, Passes) {
+        let slopes = self.slopes(adaptation);
         let judge = Program::new(&Plan::new(&adaptation.score.formula()));
         let (gradients, backward) = match combinations(self.inputs, &slopes) {
             Some(combined) => (self.combined(&combined), combined.basis.len()),
@@ -47,14 +47,14 @@ impl Trials<'_> {
         (scores, Passes { forward: backward + slopes.len(), backward })
     }
 
-    /// dL/dlogit of every candidate.
-    fn slopes(&self, objective: &Objective, adaptation: &Adaptation) -> Vec<Vec<f32>> {
-        let factor = objective.factor() as f32;
-        let of = |program: &Program| {
+    /// dL/dlogit of every candidate, in the size of that of Dice + CE: each has its own factor, or the candidate with the
+    /// largest gradient would make the largest step and win by it.
+    fn slopes(&self, adaptation: &Adaptation) -> Vec<Vec<f32>> {
+        let of = |(program, factor): &(Program, f64)| {
             let mut slopes = vec![0f32; self.inputs.logits.len()];
             program.gradient(self.inputs, &mut slopes);
             for slope in &mut slopes {
-                *slope *= factor;
+                *slope *= *factor as f32;
             }
             slopes
         };
@@ -190,7 +190,9 @@ fn solve(mut system: [[f64; 4]; 3], size: usize) -> Vec<f64> {
 mod tests {
     use burn::optim::AdamConfig;
 
+    use super::super::objective::Objective;
     use super::*;
+    use crate::losses::greedy::Greedy;
     use crate::losses::named;
     use crate::losses::strategy::{Kind, Strategy};
     use crate::nn::UNet3dConfig;
@@ -222,8 +224,16 @@ mod tests {
         Scene { network, image, logits, targets, objective: Objective::new(&strategy) }
     }
 
-    /// How many gradients of the network are computed, and the scores with and without combining.
-    fn both_ways(typed: &str) -> (Option<usize>, Vec<f64>, Vec<f64>) {
+    /// What both ways of computing trials say.
+    struct Ways {
+        greedy: Greedy,
+        /// How many gradients of the network are combined.
+        passes: Option<usize>,
+        combined: Vec<f64>,
+        plain: Vec<f64>,
+    }
+
+    fn both_ways(typed: &str) -> Ways {
         let Scene { network, image, logits, targets, objective } = scene(typed);
         let inputs = Inputs { shape: SIZE, ..Inputs::new(2, 1, &logits, &targets) };
         let optimizer = AdamConfig::new().init();
@@ -237,14 +247,14 @@ mod tests {
             held_out: None,
         };
         let adaptation = objective.due(0).unwrap();
-        let slopes = trials.slopes(&objective, adaptation);
+        let slopes = trials.slopes(adaptation);
         let judge = Program::new(&Plan::new(&adaptation.score.formula()));
         let plain = slopes.iter().map(|slopes| trials.score(&trials.propagated(slopes), &judge)).collect();
         let passes = combinations(&inputs, &slopes).map(|combined| combined.basis.len());
-        let (scores, took) = trials.scores(&objective, adaptation);
+        let (combined, took) = trials.scores(adaptation);
         assert_eq!(took.backward, passes.unwrap_or(slopes.len()));
         assert_eq!(took.forward, took.backward + slopes.len());
-        (passes, scores, plain)
+        Ways { greedy: adaptation.greedy.clone(), passes, combined, plain }
     }
 
     #[test]
@@ -259,20 +269,49 @@ mod tests {
             ("greedy(focal)", None),
         ];
         for (typed, expected) in table {
-            let (passes, combined, plain) = both_ways(typed);
+            let Ways { greedy, passes, combined, plain } = both_ways(typed);
             assert_eq!(passes, expected, "{typed}");
             for (combined, plain) in combined.iter().zip(&plain) {
                 assert!((combined - plain).abs() <= 1e-5 * plain.abs(), "{typed}: {combined} instead of {plain}");
             }
-            // The same choice, or one that is as good to the last digits: smoothing hardly moves a loss.
-            let best = |scores: &[f64]| (0..scores.len()).min_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap();
-            assert!((plain[best(&combined)] - plain[best(&plain)]).abs() <= 1e-6 * plain[0], "{typed}");
+            let choose = |scores: &[f64]| greedy.clone().choose(scores);
+            assert_eq!(choose(&combined), choose(&plain), "{typed}: {combined:?} and {plain:?}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_only_scales_the_loss_never_moves() {
+        for typed in
+            ["(mean (* fp_weight=1 (+ ce_fg ce_bg)))", "(* fp_weight=1 (- 1 (ratio (sum tp) (* 0.5 (sum abs_diff)))))"]
+        {
+            let Ways { greedy, combined, plain, .. } = both_ways(&format!("greedy({typed}, fp_weight, delta=0.5)"));
+            assert_eq!(combined.len(), 3);
+            for scores in [combined, plain] {
+                assert!(scores.iter().all(|score| (score / scores[0] - 1.0).abs() < 1e-7), "{typed}: {scores:?}");
+                assert_eq!(greedy.clone().choose(&scores), 0, "{typed}: {scores:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn behind_a_choice_the_gradient_has_the_size_it_had() {
+        let Scene { logits, targets, mut objective, .. } =
+            scene("greedy((mean (* fp_weight=1 (+ ce_fg ce_bg))), fp_weight, delta=0.5)");
+        let inputs = Inputs { shape: SIZE, ..Inputs::new(2, 1, &logits, &targets) };
+        let [mut before, mut behind] = [vec![0f32; logits.len()], vec![0f32; logits.len()]];
+        let start = objective.gradient(&inputs, &mut before);
+        objective.choose(&[1.0, 1.0, 0.5]);
+        let moved = objective.gradient(&inputs, &mut behind);
+        assert_eq!((start.moving, moved.moving), (vec![1.0], vec![1.5]));
+        assert!((moved.loss / start.loss - 1.5).abs() < 1e-5);
+        for (before, behind) in before.iter().zip(&behind) {
+            assert!((before - behind).abs() <= 1e-5 * before.abs(), "{before} and {behind}");
         }
     }
 
     #[test]
     fn what_is_chosen_is_what_the_network_would_gain_most_from() {
-        let (_, scores, _) = both_ways("greedy(tversky, delta=0.3, score=dice)");
+        let Ways { combined: scores, .. } = both_ways("greedy(tversky, delta=0.3, score=dice)");
         assert!(scores.iter().any(|score| *score < scores[0]) && scores.iter().all(|score| score.is_finite()));
     }
 }

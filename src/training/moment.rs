@@ -119,7 +119,7 @@ impl Moment<'_> {
             inputs,
             held_out,
         };
-        let (scores, passes) = trials.scores(objective, adaptation);
+        let (scores, passes) = trials.scores(adaptation);
         objective.choose(&scores);
         Ok(passes)
     }

@@ -21,7 +21,8 @@ use crate::nn::UNet3d;
 pub(super) struct Objective {
     /// A loss without weights is one term.
     terms: Vec<Program>,
-    /// Gives the loss the gradient of Dice + CE.
+    /// Gives the loss the gradient of Dice + CE: a sum of terms at weights of 1, a loss whose parameters move wherever they
+    /// stand.
     factor: f64,
     movement: Movement,
 }
@@ -123,11 +124,13 @@ impl Objective {
         }
     }
 
-    /// Moves the parameters to the candidate of the least score.
+    /// Moves the parameters to the candidate of the least score. The loss gets the gradient of Dice + CE anew: what moves
+    /// is its shape, and not a learning rate.
     pub(super) fn choose(&mut self, scores: &[f64]) {
         if let Movement::Parameters(adaptation) = &mut self.movement {
             adaptation.greedy.choose(scores);
-            self.terms = vec![program(&adaptation.greedy.current(&adaptation.loss))];
+            let (program, factor) = scaled(&adaptation.greedy.current(&adaptation.loss));
+            (self.terms, self.factor) = (vec![program], factor);
         }
     }
 
@@ -151,14 +154,19 @@ impl Objective {
 }
 
 impl Adaptation {
-    /// The loss of each candidate, in their order.
-    pub(super) fn programs(&self) -> Vec<Program> {
-        self.greedy.candidates().iter().map(|values| program(&self.greedy.at(&self.loss, values))).collect()
+    /// The loss of each candidate, in their order, and the factor that gives it the gradient of Dice + CE.
+    pub(super) fn programs(&self) -> Vec<(Program, f64)> {
+        self.greedy.candidates().iter().map(|values| scaled(&self.greedy.at(&self.loss, values))).collect()
     }
 }
 
 fn program(formula: &Formula) -> Program {
     Program::new(&Plan::new(formula))
+}
+
+fn scaled(formula: &Formula) -> (Program, f64) {
+    let plan = Plan::new(formula);
+    (Program::new(&plan), gradient_factor(&plan))
 }
 
 /// What moves, in words: heads of the columns of a trajectory.

@@ -48,7 +48,7 @@ fn parameters_have_the_box_that_is_asked_for() {
     let strategy = parse("greedy(tversky, fn_weight, fp_weight=[0.1, 0.4])").unwrap().unwrap();
     let Kind::Greedy { greedy, .. } = &strategy.kind else { panic!() };
     let boxes: Vec<[f64; 2]> = greedy.parameters.iter().map(|p| [p.low, p.high]).collect();
-    assert_eq!(boxes, [[0.1, 0.4], [0.0, 10.0]]);
+    assert_eq!(boxes, [[0.1, 0.4], [0.05, 10.0]]);
     assert_eq!(Strategy::read(&strategy.name, &strategy.text).unwrap(), strategy, "{}", strategy.text);
     // One that is named is the only one that moves.
     let strategy = parse("greedy(tversky, fp_weight=[0.1, 0.4])").unwrap().unwrap();
