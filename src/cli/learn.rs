@@ -68,7 +68,7 @@ struct Document {
     hidden: usize,
     lessons: usize,
     seed: u64,
-    /// Cosine between the slopes of the loss and those that help most: mean over the last tenth of the lessons.
+    /// Cosine between the gradient of the loss and the task's on other patches: mean over the last tenth of the lessons.
     cosine: f64,
     /// Known losses and how far they are, the nearest first.
     known: Vec<(String, f64)>,
@@ -268,7 +268,7 @@ fn profiles(loss: &Learned) -> Vec<Profile> {
 
 fn text(document: &Document, run: &RunDir) -> String {
     let mut text = format!(
-        "learned for {} in {} lessons: cosine {:.3} with the slopes that help most\n\nnearest known losses (0 alike, 2 opposite)\n",
+        "learned for {} in {} lessons: cosine {:.3} between its gradient and the task's on other patches\n\nnearest known losses (0 alike, 2 opposite)\n",
         document.task, document.lessons, document.cosine
     );
     for (name, distance) in document.known.iter().take(KNOWN) {

@@ -67,6 +67,13 @@ pub fn named_in(typed: &str, form: Form) -> Result<Loss> {
         },
     };
     let Some(entry) = catalog::find(name) else {
+        if strategy::is_name(name) {
+            return Err(Fault::new(format!("`{name}` is a strategy, no loss"))
+                .field("loss")
+                .expected("a name of the catalog or a formula in parentheses")
+                .found(format!("`{typed}`"))
+                .hint("a strategy stands alone where a network is trained: `lossgen train --loss`, `lossgen bench step --loss`"));
+        }
         let fault = Fault::new(format!("unknown loss `{name}`"))
             .field("loss")
             .expected("a name of the catalog or a formula in parentheses")

@@ -4,11 +4,14 @@
 //! `rebalance(dice, boundary)`, `softadapt(dice, ce, variant=original)`, `cov(dice, hausdorff)`, `greedy(tversky)`. The
 //! losses inside are whatever may stand alone. Here is what a strategy is; `training` carries it out.
 
+mod typed;
+
+use self::typed::{Typed, numbers, separated, setting};
 use super::Loss;
 use super::greedy::Greedy;
 use super::learned::Learned;
 use super::weighting::{Cov, Rebalance, RebalanceForm, SoftAdapt, Variant, Weighting};
-use crate::fault::{Fault, Result, did_you_mean};
+use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::formula::word::WordId;
 
@@ -102,6 +105,11 @@ const ENTRIES: [Entry; 5] = [
     Entry { name: "learned",   example: "learned(RUN)",                settings: &["net", "online"],                        read: learned,   least: 0, names_parameters: false },
 ];
 
+/// Whether strategies of that name are typed.
+pub(super) fn is_name(name: &str) -> bool {
+    ENTRIES.iter().any(|entry| entry.name == name)
+}
+
 impl Strategy {
     /// The strategy that a person typed; `find` knows the losses that may stand alone. `None` if no strategy has that name.
     ///
@@ -192,68 +200,6 @@ impl Strategy {
     }
 }
 
-/// The parts of what was typed.
-struct Typed<'a> {
-    entry: &'a Entry,
-    settings: Vec<(&'a str, &'a str)>,
-    parameters: &'a [&'a str],
-    find: &'a dyn Fn(&str) -> Result<Loss>,
-}
-
-impl Typed<'_> {
-    fn check(&self) -> Result<()> {
-        let known = self.entry.settings;
-        let is_known = |name: &&str, value: &str| known.contains(name) || self.is_box(value);
-        let Some((stranger, value)) = self.settings.iter().find(|(name, value)| !is_known(name, value)) else {
-            return Ok(());
-        };
-        let fault = Fault::new(format!("`{}` has no setting `{stranger}`", self.entry.name))
-            .field(*stranger)
-            .expected(format!("one of {}", known.join(", ")))
-            .found(format!("`{stranger}={value}`"));
-        Err(match did_you_mean(stranger, known.iter().copied()) {
-            Some(close) => fault.hint(format!("did you mean `{close}`?")),
-            None => fault.hint(format!("write `{}`", self.entry.example)),
-        })
-    }
-
-    /// Whether a value is the box of a parameter: `fp_weight=[0.1, 0.9]`.
-    fn is_box(&self, value: &str) -> bool {
-        self.entry.names_parameters && value.starts_with('[')
-    }
-
-    /// Parameters that are given a box.
-    fn boxes(&self) -> Vec<(&str, &str)> {
-        self.settings.iter().filter(|(_, value)| self.is_box(value)).copied().collect()
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.settings.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
-    }
-
-    /// A number within `low..=high`, or the default.
-    fn number(&self, name: &str, default: f64, low: f64, high: f64) -> Result<f64> {
-        let Some(value) = self.get(name) else { return Ok(default) };
-        value.parse().ok().filter(|number| (low..=high).contains(number)).ok_or_else(|| {
-            Fault::new(format!("setting of `{}` out of range", self.entry.name))
-                .field(name)
-                .expected(format!("a number from {low} to {high}"))
-                .found(format!("`{value}`"))
-        })
-    }
-
-    /// One of some words; the first is the default.
-    fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T> {
-        let Some(value) = self.get(name) else { return Ok(choices[0].1) };
-        choices.iter().find(|(word, _)| *word == value).map(|(_, choice)| *choice).ok_or_else(|| {
-            Fault::new(format!("setting of `{}` unknown", self.entry.name))
-                .field(name)
-                .expected(choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", "))
-                .found(format!("`{value}`"))
-        })
-    }
-}
-
 fn learned(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
     let net = typed.get("net").ok_or_else(|| {
         Fault::new("`learned` names no learned loss")
@@ -288,6 +234,7 @@ fn rebalance(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
     let form = if additive {
         RebalanceForm::Additive { floor: typed.number("floor", 0.1, 0.0, 1.0)? }
     } else {
+        typed.refuse("floor", "`form=additive`")?;
         RebalanceForm::Convex
     };
     let start = typed.number("start", usual.start, 0.0, 1.0)?;
@@ -307,13 +254,11 @@ fn softadapt(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
     )?;
     let mut rule = SoftAdapt::new(losses.len(), variant);
     rule.beta = typed.number("beta", rule.beta, -100.0, 100.0)?;
-    if variant != Variant::Corrected {
-        rule.every = typed.number("every", rule.every as f64, 2.0, 6.0)? as usize;
-    } else if let Some(value) = typed.get("every") {
-        return Err(Fault::new("the corrected variant of `softadapt` moves every step")
-            .field("every")
-            .expected("no such setting, or a published variant")
-            .found(format!("`{value}`")));
+    if variant == Variant::Corrected {
+        typed.refuse("every", "a published variant: the corrected one moves every step")?;
+    } else {
+        typed.refuse("priors", "`variant=corrected`: the published ones know no priors")?;
+        rule.every = typed.whole("every", rule.every, 2.0, 6.0)?;
     }
     if let Some(text) = typed.get("priors") {
         let priors = numbers(text).filter(|priors| priors.iter().all(|prior| *prior > 0.0)).unwrap_or_default();
@@ -354,34 +299,10 @@ fn greedy(typed: &Typed<'_>, losses: &[Loss]) -> Result<Kind> {
         greedy.limit(name, low, high).ok_or_else(wrong)?;
     }
     greedy.delta = typed.number("delta", greedy.delta, 1e-6, 10.0)?;
-    greedy.every = typed.number("every", greedy.every as f64, 1.0, 1e6)? as usize;
+    greedy.every = typed.whole("every", greedy.every, 1.0, 1e6)?;
     let score = typed.choice("score", &[("squared_error", Judgement::SquaredError), ("dice", Judgement::Dice)])?;
     let held_out = typed.choice("held_out", &[("false", false), ("true", true)])?;
     Ok(Kind::Greedy { loss, greedy, score, held_out })
-}
-
-/// `[1, 2.5]`; `None` if it is not a list of finite numbers.
-fn numbers(text: &str) -> Option<Vec<f64>> {
-    let inner = text.strip_prefix('[')?.strip_suffix(']')?;
-    let number = |part: &str| part.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-    inner.split(',').map(number).collect()
-}
-
-/// `name=value` outside of any bracket.
-fn setting(part: &str) -> Option<(&str, &str)> {
-    let (name, value) = part.split_once('=')?;
-    let plain = !name.trim().is_empty() && name.trim().chars().all(|c| c.is_alphanumeric() || c == '_');
-    plain.then_some((name.trim(), value.trim()))
-}
-
-/// The parts between commas that stand outside of brackets.
-fn separated(text: &str) -> Vec<&str> {
-    let mut depth = 0;
-    let outside = |c: char| {
-        depth += i32::from("([".contains(c)) - i32::from(")]".contains(c));
-        c == ',' && depth == 0
-    };
-    text.split(outside).map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
 #[cfg(test)]

@@ -49,7 +49,8 @@ impl Learned {
             return Err(broken());
         };
         let flags: u8 = flags.parse().ok().filter(|flags| *flags < 4).ok_or_else(broken)?;
-        let hidden: usize = hidden.parse().ok().filter(|hidden| *hidden <= MOST_HIDDEN).ok_or_else(broken)?;
+        let hidden: usize =
+            hidden.parse().ok().filter(|hidden| (1..=MOST_HIDDEN).contains(hidden)).ok_or_else(broken)?;
         let listens = Listens { progress: flags & 1 == 1, distance: flags & 2 == 2 };
         let word = |at: usize| weights.get(8 * at..8 * at + 8).and_then(|word| u32::from_str_radix(word, 16).ok());
         let weights: Option<Vec<f64>> =
@@ -99,7 +100,7 @@ impl Learned {
         let size = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
         let size = size.ok_or_else(|| broken(format!("no metadata `{KEY}`")))?;
         let Size { listens, hidden } = serde_json::from_str(size).map_err(|error| broken(error.to_string()))?;
-        if hidden > MOST_HIDDEN {
+        if !(1..=MOST_HIDDEN).contains(&hidden) {
             return Err(broken(format!("{hidden} hidden units")));
         }
         let file = SafeTensors::deserialize(bytes).map_err(|error| broken(error.to_string()))?;

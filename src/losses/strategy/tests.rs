@@ -36,11 +36,11 @@ fn every_strategy_has_an_example_that_is_read() {
     };
     assert_eq!((greedy.parameters[0].value, greedy.delta, score, held_out), (3.0, 0.5, Judgement::Dice, true));
     let Kind::Weighted { weighting: Weighting::SoftAdapt(rule), .. } =
-        parse("softadapt(dice, ce, variant=original, priors=[2, 1])").unwrap().unwrap().kind
+        parse("softadapt(dice, ce, priors=[2, 1])").unwrap().unwrap().kind
     else {
         panic!()
     };
-    assert_eq!((rule.priors, rule.every), (vec![2.0, 1.0], 5));
+    assert_eq!(rule.priors, [2.0, 1.0]);
 }
 
 #[test]
@@ -73,5 +73,19 @@ fn slips_are_named_with_their_place() {
     assert!(wrong("greedy(tversky, fp_weight=0.5)").contains("no setting"));
     assert!(wrong("cov(dice, ce, decay=1)").contains("0 to 0.999999"));
     assert!(wrong("greedy(tversky").contains("never closed"));
+    // What would be taken and do nothing, or something else than was typed.
+    for variant in ["original", "normalized", "loss_weighted"] {
+        assert!(wrong(&format!("softadapt(dice, ce, variant={variant}, priors=[2, 1])")).contains("would do nothing"));
+    }
+    assert!(wrong("softadapt(dice, ce, every=5)").contains("would do nothing"));
+    assert!(wrong("softadapt(dice, ce, variant=original, every=2.5)").contains("whole number from 2 to 6"));
+    assert!(wrong("greedy(tversky, every=2.5)").contains("whole number"));
+    assert!(wrong("rebalance(dice, ce, floor=0.2)").contains("would do nothing"));
+    assert!(wrong("rebalance(dice, ce, form=convex, floor=0.2)").contains("would do nothing"));
+    assert!(wrong("cov(dice, ce, decay=0.9, decay=0.8)").contains("set twice"));
+    assert!(wrong("greedy(tversky, fp_weight=[0.1, 0.4], fp_weight=[0.2, 0.4])").contains("set twice"));
+    assert!(wrong("learned(net=0.0.00000000)").contains("not a learned loss"));
+    // A strategy inside of another, or where a loss has to stand.
+    assert!(wrong("rebalance(greedy(tversky), dice)").contains("is a strategy"));
     assert!(wrong("cov(dice, dcie)").contains("unknown loss"));
 }

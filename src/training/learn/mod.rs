@@ -8,7 +8,9 @@
 //! gradients of the network, measured by P. (Measured by the slopes themselves, a loss learns to move all outputs together,
 //! because networks move that way most easily: the cosine of slopes and dz ends in losses that empty every mask.) Several
 //! networks of different ages learn side by side, each from its own weights; the loss meets all phases of a training in
-//! every lesson, instead of the first step alone, which is what made published losses short-sighted.
+//! every lesson, instead of the first step alone, which is what made published losses short-sighted. The gradient of the
+//! task at w' and P are held constant, though both move with f, and P has Adam's divisor and not its momentum: what is
+//! judged is the gradient of this step, not the steps before.
 
 mod adam;
 pub(in crate::training) mod online;
