@@ -1,7 +1,7 @@
 //! A loss to take home: as a module of PyTorch, MONAI or nnU-Net, as a function of Burn, as LaTeX or text.
 //!
 //! Programs are written step by step from the [plan](crate::formula::plan) of the formula, with one table of words for all
-//! languages ([`dialect`]) and a small runtime that every file carries along, so that it needs nothing of this crate. Python
+//! languages (`dialect`) and a small runtime that every file carries along, so that it needs nothing of this crate. Python
 //! files end with a test of their own: value and gradient on a small batch, computed by the `f64` evaluator.
 
 mod burn;
