@@ -146,6 +146,14 @@ impl Fault {
         self
     }
 
+    /// The case that is wrong, in front of what is wrong in it.
+    #[must_use]
+    pub fn in_case(mut self, id: &str) -> Self {
+        let field = self.0.field.take();
+        self.0.field = Some(field.map_or_else(|| format!("case {id}"), |field| format!("case {id}, {field}")));
+        self
+    }
+
     /// The field, where whoever made the fault did not know it.
     #[must_use]
     pub fn or_field(mut self, field: &str) -> Self {
@@ -287,6 +295,9 @@ mod tests {
         let fault = Fault::new("x").field("steps").within("recipe").within("proxy");
         assert!(fault.to_string().contains("field:    proxy.recipe.steps"), "{fault}");
         assert!(Fault::new("x").within("proxy").to_string().contains("field:    proxy"));
+        for (fault, field) in [(Fault::new("x"), "case a"), (Fault::new("x").field("dim"), "case a, dim")] {
+            assert!(fault.in_case("a").to_string().ends_with(&format!("field:    {field}")));
+        }
     }
 
     #[test]

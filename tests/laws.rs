@@ -2,6 +2,7 @@
 
 use lossgen::formula::Formula;
 use lossgen::formula::eval::gradient;
+use lossgen::formula::forward::Screen;
 use lossgen::formula::plan::Plan;
 use lossgen::grammar::{BUILT_IN, BuiltIn, Grammar};
 use lossgen::losses::named;
@@ -64,12 +65,20 @@ fn the_canonical_form_keeps_value_and_gradient() {
 /// The promise of the typed grammars: no voxel is ever pushed away from its target, and both sides are spoken about.
 #[test]
 fn every_tame_sentence_of_a_typed_grammar_keeps_its_polarity() {
+    let screen = Screen::default();
     let ordinary = [Batch::random(31, [2, 1, 60], 1.5, 0.2), Batch::random(32, [2, 1, 60], 3.0, 0.5)];
     for grammar in BUILT_IN.iter().filter_map(|known| known.grammar().tame()) {
         for loss in random_losses(&grammar, 10_000) {
             // The largest values may all be of one side; the distance is 0 at the rim, and of scattered voxels all are rim.
             let may_be_silent = ["mean_top", "signed_distance", "signed_distance_mm"];
             let may_be_silent = loss.genes().iter().any(|gene| may_be_silent.contains(&gene.word.word().name));
+            // Nobody is pushed away on any probe: empty, full, saturated, half-trained and coarse ones are among them.
+            let (_, slopes) = screen.answer(&loss);
+            let largest = slopes.iter().fold(0.0, |m: f64, s| m.max(s.abs()));
+            let targets = screen.probes().iter().flat_map(|probe| &probe.targets);
+            let worst = slopes.iter().zip(targets).map(|(slope, y)| if *y > 0.5 { *slope } else { -*slope });
+            let worst = worst.fold(0.0, f64::max);
+            assert!(worst <= 1e-12 * largest, "{loss} pushes a voxel of a probe away from its target by {worst:e}");
             let (mut foreground, mut background) = (false, false);
             for batch in &ordinary {
                 let (_, slopes) = batch.gradient(&loss);

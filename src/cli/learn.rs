@@ -12,7 +12,6 @@ use super::manifest::{Command, Manifest, check_digest, check_kernels};
 use super::term::Term;
 use super::{Common, STOP, reference};
 use crate::atlas::{Atlas, Neighbour};
-use crate::data::folds;
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::formula::eval::Activation;
@@ -96,14 +95,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     if config.network.activation == Activation::Softmax {
         return Err(only_sigmoid());
     }
-    let split = folds::holdout(
-        &dataset.ids(),
-        &dataset.subjects(),
-        config.split.validation,
-        config.split.held_out,
-        config.seed,
-    )
-    .map_err(|fault| fault.within("split"))?;
+    let split = config.holdout(&dataset)?;
     if let Some(old) = &old {
         check_kernels(&old.kernels, config.learn.recipe.precision)?;
         check_digest(&old.data_digest, &dataset)?;

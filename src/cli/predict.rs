@@ -40,7 +40,8 @@ pub(super) struct Arguments {
     /// Share of a patch by which neighbours overlap, instead of the model's
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     overlap: Option<f64>,
-    /// Average over mirror images along these axes of the file: none, i, j, k, or several as in ijk
+    /// Average over mirror images along these axes of the network's grid, those of the file unless the model turns images
+    /// (`preprocess.axes`): none, i, j, k, or several as in ijk
     #[arg(long, value_name = "AXES")]
     mirror: Option<String>,
     /// Keep the largest connected component of each class alone
@@ -95,7 +96,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
             Ok(case) => done.push(case),
             Err(fault) if fault.kind() == Kind::Stopped => return Err(fault),
             Err(fault) => {
-                let fault = fault.or_field(&format!("case {id}"));
+                let fault = fault.in_case(&id);
                 term.fault(&fault);
                 faults.push(fault);
             }
@@ -137,7 +138,7 @@ impl Work<'_> {
         stopped()?;
         let classes = self.card.classes();
         let mut watch = Stopwatch::start();
-        let Prepared { channels, way } = self.card.preprocess.read(files, self.card.channels.len())?;
+        let Prepared { channels, way } = self.card.preprocess.read(files, self.card.channels.len(), other_channels)?;
         let read = watch.lap();
         let bar = self.term.bar(way.cut_shape()[0] as u64, "planes");
         bar.set_message(id.to_string());
@@ -165,6 +166,16 @@ impl Work<'_> {
         ));
         Ok(Done { id: id.to_string(), file, voxels, voxel: mask.grid.spacing.iter().product() })
     }
+}
+
+/// An image that has not the channels that the model was trained on.
+fn other_channels(image: &Path, expected: usize, found: usize) -> Fault {
+    Fault::new("image has not the channels of the model")
+        .file(image)
+        .field("channels")
+        .expected(format!("{expected}, on which the model was trained"))
+        .found(found)
+        .hint("channels stand along the fourth axis or in a file each, ID_0000, ID_0001, ...; `channels` in model.ron names them")
 }
 
 /// Writes the dataset's values in place of classes, and counts the voxels of each.
@@ -215,7 +226,7 @@ fn mirror(typed: Option<&str>, card: &ModelCard) -> Result<[bool; 3]> {
                     .field("--mirror")
                     .expected("none, i, j, k, ij, ik, jk or ijk")
                     .found(format!("`{typed}`"))
-                    .hint("i, j and k are the axes of the file; `lossgen data show` says where they run"));
+                    .hint("i, j and k are the axes of the network's grid: those of the model's `preprocess.axes`, else of the file (`lossgen data show` says where those run)"));
             }
         }
     }

@@ -12,6 +12,9 @@ use crate::evolution::{Event, Trial};
 /// Rows of the front that are shown.
 const MOST_ROWS: usize = 8;
 
+/// Characters of a loss that are shown there.
+const MOST_CHARACTERS: usize = 50;
+
 /// Watches a search.
 pub(super) struct Watcher<'a> {
     term: &'a Term,
@@ -94,7 +97,11 @@ impl<'a> Watcher<'a> {
                     .iter()
                     .rev()
                     .take(MOST_ROWS)
-                    .map(|(size, gain, hd95, loss)| format!("\n  {size:>3} words  {gain:+.4}  {hd95:+6.2} mm  {loss}"))
+                    .map(|(size, gain, hd95, loss)| {
+                        // A line that wraps would be left behind on the screen.
+                        let loss: String = loss.chars().take(MOST_CHARACTERS).collect();
+                        format!("\n  {size:>3} words  {gain:+.4}  {hd95:+6.2} mm  {loss}")
+                    })
                     .collect();
                 self.term.say(&format!(
                     "generation {generation}/{}: best Dice {best_dice:.4}, {best_gain:+.4} to Dice + CE; {trained} losses, \

@@ -2,11 +2,13 @@
 //!
 //! One file a case, named by the digest of everything that decides what is in it: the bytes of its files, the settings of
 //! preprocessing, the classes, and the version of this program. So nothing in a cache is ever out of date, two programs
-//! may share one, and all of it may be deleted at any time between runs. A file is complete or absent; one of another
-//! length than it says is made again. In it stand a description (JSON), then the numbers of channels, masks and positions
-//! of classes, which [`super::store`] reads.
+//! may share one, and all of it may be deleted at any time between runs. A file is complete or absent. In it stand the digest
+//! of all that follows, a description (JSON), then the numbers of channels, masks and positions of classes, which
+//! [`super::store`] reads. The digest is compared once, when a run opens the file: one that a disk has altered is made again.
+//! Looking again at every reading would cost more than the reading.
 
 use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,10 +25,13 @@ use crate::run::replace;
 use crate::volume::Grid;
 
 /// Counts up when files or what preprocessing does change their meaning.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// With what every file begins.
 const MAGIC: &[u8; 8] = b"lossgen\n";
+
+/// Bytes before the description: magic, digest and its length.
+const START: usize = MAGIC.len() + blake3::OUT_LEN + u32::BYTES;
 
 /// Where cases are kept, and from which size of a set on.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +105,7 @@ fn encode(case: &Case) -> Result<Vec<u8>> {
     };
     let head = serde_json::to_vec(&head).map_err(|error| Fault::failed(format!("cannot describe a case: {error}")))?;
     let mut bytes = MAGIC.to_vec();
+    bytes.extend([0; blake3::OUT_LEN]);
     (head.len() as u32).write(&mut bytes);
     bytes.extend(head);
     for channel in &case.channels {
@@ -114,26 +120,29 @@ fn encode(case: &Case) -> Result<Vec<u8>> {
             (places.at(n)? as u32).write(&mut bytes);
         }
     }
+    let (start, rest) = bytes.split_at_mut(MAGIC.len() + blake3::OUT_LEN);
+    start[MAGIC.len()..].copy_from_slice(blake3::hash(rest).as_bytes());
     Ok(bytes)
 }
 
-/// The case of a file; `None` if there is none, or not all of it.
+/// The case of a file; `None` if there is none, or a byte of it is not as it was written.
 fn open(path: &Arc<Path>, entry: &Entry) -> Option<Case> {
-    use std::io::Read as _;
     let mut file = fs::File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
-    let mut start = [0; MAGIC.len() + u32::BYTES];
+    let mut start = [0; START];
     file.read_exact(&mut start).ok()?;
-    let (magic, size) = start.split_at(MAGIC.len());
-    let size = u64::from(u32::read(size));
-    if magic != MAGIC || size > length {
+    let (magic, rest) = start.split_at(MAGIC.len());
+    let (digest, size) = rest.split_at(blake3::OUT_LEN);
+    if magic != MAGIC || blake3::Hasher::new().update(size).update_reader(&file).ok()?.finalize() != *digest {
         return None;
     }
+    let size = u64::from(u32::read(size));
+    file.seek(SeekFrom::Start(START as u64)).ok()?;
     let mut text = vec![0; size as usize];
     file.read_exact(&mut text).ok()?;
     let Head { way, channels, native, shared, counts } = serde_json::from_slice(&text).ok()?;
     let grid = way.grid();
-    let mut end = start.len() as u64 + size;
+    let mut end = START as u64 + size;
     let mut channel = || {
         let values = Stored::new(path, end, grid.voxels());
         end = values.end();
@@ -217,7 +226,15 @@ mod tests {
         let digest = load(2 * 3072 * 6 - 1).digest;
         let files = files(&home.path().join("cache"));
         let whole = fs::read(&files[0]).unwrap();
-        for damage in [&whole[..whole.len() - 1], &whole[..20], b"", b"lossgen\n\xff\xff\xff\xff{}"] {
+        let flipped = |at: usize| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x10;
+            bytes
+        };
+        // Of the same length: in the digest, the description, an intensity, and the last place of a class.
+        let same = [8, START + 5, START + 2000, whole.len() - 1].map(flipped);
+        let short = [&whole[..whole.len() - 1], &whole[..20], b"", b"lossgen\n\xff\xff\xff\xff{}"].map(<[u8]>::to_vec);
+        for damage in short.into_iter().chain(same) {
             fs::write(&files[0], damage).unwrap();
             assert_eq!(load(0).digest, digest);
             assert_eq!(fs::read(&files[0]).unwrap(), whole);
@@ -227,5 +244,26 @@ mod tests {
         fs::write(&image, b"nothing").unwrap();
         let fault = Dataset::load(&set, &Preprocess::default(), Some(&cache(0))).unwrap_err();
         assert!(fault.to_string().contains("phantom_0001"), "{fault}");
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_in_use_is_a_fault_and_no_panic() {
+        let home = tempfile::tempdir().unwrap();
+        let set = home.path().join("set");
+        Phantom { cases: 1, shape: [16, 16, 12], seed: 5 }.write(&set).unwrap();
+        let cache = Cache { folder: home.path().join("cache"), above: 0 };
+        let dataset = Dataset::load(&set, &Preprocess::default(), Some(&cache)).unwrap();
+        let file = &files(&cache.folder)[0];
+        let mut bytes = fs::read(file).unwrap();
+        let size = u32::read(&bytes[START - 4..START]) as usize;
+        bytes[START + size..].fill(0xff);
+        fs::write(file, bytes).unwrap();
+        for foreground_share in [0.0, 1.0] {
+            let sampler = PatchSampler { patch: [8; 3], batch: 1, foreground_share };
+            let rng = &mut ChaCha8Rng::seed_from_u64(1);
+            let fault = sampler.batch(&dataset.cases, &Augment::none(), rng).unwrap_err();
+            assert_eq!(fault.kind(), crate::fault::Kind::Failed);
+            assert!(fault.to_string().contains("phantom_0000"), "{fault}");
+        }
     }
 }

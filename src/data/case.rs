@@ -1,19 +1,14 @@
-//! A case as the trainer and the judge see it, and a set of cases with a name that no other set has.
+//! A case as the trainer and the judge see it.
 //!
 //! Training happens on the preprocessed grid, judging on the native one: a case holds both truths and the way back, so
 //! that no number in a table depends on a choice of resampling. Cases never change after loading and are shared by
 //! reference count between threads.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
-use super::cache::Cache;
-use super::digest::digest;
-use super::layout::{self, Entry, Layout};
+use super::layout::Entry;
 use super::nifti;
 use super::preprocess::{LabelMode, Prepared, Preprocess};
 use super::store::{Places, Voxels};
@@ -69,7 +64,7 @@ impl Case {
     pub fn read(entry: &Entry, channels: usize, values: &[u8], preprocess: &Preprocess) -> Result<Self> {
         let mask = nifti::read_label(&entry.label)?;
         let truth = classes_of(&mask, values, preprocess.labels).map_err(|fault| fault.file(&entry.label))?;
-        let prepared = preprocess.read(&entry.images, channels)?;
+        let prepared = preprocess.read(&entry.images, channels, other_channels)?;
         same_grid(&entry.images[0].display().to_string(), prepared.way.native_grid(), &mask.grid)
             .map_err(|fault| fault.file(&entry.label))?;
         let case = Self::assemble(&entry.id, prepared, truth, preprocess.labels.count(values));
@@ -166,159 +161,11 @@ fn classes_of(mask: &Volume<u8>, values: &[u8], mode: LabelMode) -> Result<Volum
     Ok(mask.map(|value| class[usize::from(*value)].unwrap_or(0)))
 }
 
-/// Cases that belong together.
-#[derive(Debug, Clone)]
-pub struct Dataset {
-    /// What the dataset calls itself.
-    pub name: String,
-    /// Names of the foreground classes, in the order of outputs.
-    pub classes: Vec<String>,
-    /// Value and name of every label in the masks, by value.
-    pub labels: Vec<(u8, String)>,
-    /// Channels of every image.
-    pub channels: usize,
-    /// Their names; empty where nobody named them.
-    pub channel_names: Vec<String>,
-    /// Whether channels are files of their own with a number at the end of their names.
-    pub numbered: bool,
-    /// The cases, by id.
-    pub cases: Vec<Arc<Case>>,
-    /// BLAKE3, in hexadecimal, of everything that decides the cases: contents of the files, classes, preprocessing.
-    pub digest: String,
-}
-
-impl Dataset {
-    /// Reads a folder in any known layout, all cases in parallel. A set that needs more memory than `cache` grants is kept
-    /// in its files.
-    ///
-    /// # Errors
-    /// If the preprocessing makes no sense, the folder is in no known layout, or a case cannot be used: always the fault
-    /// of the first such case by id, with the number of the others. If the cache cannot be written.
-    pub fn load(folder: &Path, preprocess: &Preprocess, cache: Option<&Cache>) -> Result<Self> {
-        preprocess.validate()?;
-        let layout = Layout::read(folder)?;
-        let cache = cache.filter(|cache| cache.is_needed(&layout, preprocess));
-        let values: Vec<u8> = layout.classes.iter().map(|(value, _)| *value).collect();
-        let channels = layout.channels.len();
-        let read = |entry: &Entry| -> Result<(Arc<Case>, [blake3::Hash; 2])> {
-            if let Some(cache) = cache {
-                let hashes = entry.hashes()?;
-                return Ok((Arc::new(cache.case(entry, hashes, channels, &values, preprocess)?), hashes));
-            }
-            let case = Case::read(entry, channels, &values, preprocess)?;
-            Ok((Arc::new(case), entry.hashes()?))
-        };
-        // Judged in order: rayon's own `collect::<Result<_>>` returns whichever error came first.
-        let read: Vec<Result<_>> = layout.entries.par_iter().map(read).collect();
-        let bad = read.iter().filter(|case| case.is_err()).count();
-        let named = |(case, entry): (Result<_>, &Entry)| {
-            case.map_err(|fault| layout::in_case(fault, &entry.id, bad - 1, folder))
-        };
-        let read: Vec<(Arc<Case>, [blake3::Hash; 2])> =
-            read.into_iter().zip(&layout.entries).map(named).collect::<Result<_>>()?;
-        let (cases, hashes): (Vec<Arc<Case>>, Vec<[blake3::Hash; 2]>) = read.into_iter().unzip();
-        distinct(&layout.entries, &hashes)?;
-        let cases = joined(cases, &hashes);
-        let ids = layout.entries.iter().map(|entry| entry.id.as_str());
-        let digest = digest(&layout.classes, preprocess, ids.zip(hashes));
-        let dataset = Self::new(&layout.name, &layout.classes, cases, preprocess, digest)?;
-        let numbered = layout.entries.iter().any(|entry| layout::is_numbered(&entry.images[0], &entry.id));
-        Ok(Self { channel_names: layout.channels, numbered, ..dataset })
-    }
-
-    /// Gathers cases that are already in memory; `classes` are label values with their names.
-    ///
-    /// # Errors
-    /// If no case has any foreground.
-    pub(super) fn new(
-        name: &str,
-        classes: &[(u8, String)],
-        cases: Vec<Arc<Case>>,
-        preprocess: &Preprocess,
-        digest: String,
-    ) -> Result<Self> {
-        if cases.iter().all(|case| case.voxels_of_class.iter().all(Places::is_empty)) {
-            return Err(Fault::new("no case has a labelled voxel")
-                .field(name)
-                .expected("foreground in at least one mask")
-                .found(format!("background alone in {} masks", cases.len()))
-                .hint("the masks are empty: there is nothing to learn and nothing to judge by"));
-        }
-        let names = classes.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
-        let labels = classes.to_vec();
-        let classes = match preprocess.labels {
-            LabelMode::Foreground if names.len() > 1 => vec!["foreground".to_string()],
-            _ => names,
-        };
-        let channels = cases[0].channels.len();
-        let name = name.to_string();
-        Ok(Self { name, classes, labels, channels, channel_names: Vec::new(), numbered: false, cases, digest })
-    }
-
-    /// The ids of all cases, in their order.
-    pub fn ids(&self) -> Vec<String> {
-        self.cases.iter().map(|case| case.id.clone()).collect()
-    }
-
-    /// The median spacing of the preprocessed cases along each axis, in mm.
-    pub fn spacing(&self) -> [f64; 3] {
-        std::array::from_fn(|axis| {
-            let mut all: Vec<f64> = self.cases.iter().map(|case| case.grid().spacing[axis]).collect();
-            all.sort_by(f64::total_cmp);
-            all[all.len() / 2]
-        })
-    }
-
-    /// Whose each case is, in their order.
-    pub fn subjects(&self) -> Vec<String> {
-        self.cases.iter().map(|case| case.subject.clone()).collect()
-    }
-
-    /// The cases at `places`, shared with this dataset.
-    ///
-    /// # Panics
-    /// If a place is not below the number of cases.
-    pub fn select(&self, places: &[usize]) -> Vec<Arc<Case>> {
-        places.iter().map(|place| Arc::clone(&self.cases[*place])).collect()
-    }
-}
-
-/// Gives cases with the very same mask to one subject: two people never have the same, but one person may have been
-/// annotated once for several images. Masks without foreground tell nothing.
-fn joined(mut cases: Vec<Arc<Case>>, hashes: &[[blake3::Hash; 2]]) -> Vec<Arc<Case>> {
-    let mut first: BTreeMap<[u8; 32], String> = BTreeMap::new();
-    for (case, [_, mask]) in cases.iter_mut().zip(hashes) {
-        if case.voxels_of_class.iter().all(Places::is_empty) {
-            continue;
-        }
-        let subject = first.entry(*mask.as_bytes()).or_insert_with(|| case.subject.clone());
-        if *subject != case.subject {
-            Arc::make_mut(case).subject.clone_from(subject);
-        }
-    }
-    cases
-}
-
-/// Refuses an image that occurs twice: on both sides of a split, it would be tested by a model that saw it.
-fn distinct(entries: &[Entry], hashes: &[[blake3::Hash; 2]]) -> Result<()> {
-    let mut first = BTreeMap::new();
-    for (entry, [image, _]) in entries.iter().zip(hashes) {
-        if let Some(other) = first.insert(*image.as_bytes(), &entry.images[0]) {
-            return Err(Fault::new("two cases have the same image")
-                .file(&entry.images[0])
-                .expected("images that differ")
-                .found(format!("every byte of it in {}", other.display()))
-                .hint("remove one of the two; otherwise training and test cases overlap"));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn pair(shape: [usize; 3]) -> (Volume<f32>, Volume<u8>) {
+    pub(in crate::data) fn pair(shape: [usize; 3]) -> (Volume<f32>, Volume<u8>) {
         let grid = Grid::aligned(shape, [1.0, 1.0, 2.0]);
         let image = Volume::new(grid.clone(), (0..grid.voxels()).map(|i| (i % 7) as f32).collect()).unwrap();
         let mask = Volume::new(grid.clone(), (0..grid.voxels()).map(|i| [0, 0, 0, 2, 5][i % 5]).collect()).unwrap();
@@ -372,31 +219,6 @@ mod tests {
         mask.grid.affine[0][3] = 7.0;
         let text = read(&mask, 1.0).unwrap_err().to_string();
         assert!(text.contains("image.nii") && text.contains("mask.nii") && text.contains("origin"), "{text}");
-    }
-
-    #[test]
-    fn an_image_that_occurs_twice_is_refused() {
-        let entry = |id: &str| Entry { id: id.into(), subject: id.into(), images: vec![id.into()], label: id.into() };
-        let hash = |text: &str| [blake3::hash(text.as_bytes()), blake3::hash(b"mask")];
-        let entries = [entry("a"), entry("b")];
-        assert!(distinct(&entries, &[hash("x"), hash("y")]).is_ok());
-        assert!(distinct(&entries, &[hash("x"), hash("x")]).is_err());
-    }
-
-    #[test]
-    fn cases_with_one_mask_are_one_person() {
-        let (image, mask) = pair([4, 4, 4]);
-        let case = |id: &str, mask: &Volume<u8>| {
-            Arc::new(Case::new(id, std::slice::from_ref(&image), mask, &[2, 5], &Preprocess::default()).unwrap())
-        };
-        let empty = mask.map(|_| 0);
-        let cases = vec![case("a", &mask), case("b", &empty), case("c", &mask), case("d", &empty)];
-        let hash = |text: &str| [blake3::hash(b"image"), blake3::hash(text.as_bytes())];
-        let subjects: Vec<String> = joined(cases, &[hash("x"), hash("y"), hash("x"), hash("y")])
-            .iter()
-            .map(|case| case.subject.clone())
-            .collect();
-        assert_eq!(subjects, ["a", "b", "a", "d"]);
     }
 
     #[test]

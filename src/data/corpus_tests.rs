@@ -111,6 +111,9 @@ fn many_members_extensions_and_axes_of_length_one_change_nothing() {
         assert_eq!(image(&[gzip(head), gzip(tail)].concat()).unwrap(), expected, "a second member at byte {at}");
     }
     assert_eq!(image(&[gzip(&whole), gzip(b"")].concat()).unwrap(), expected, "the empty last member of bgzip");
+    for padded in [[gzip(&whole), vec![0; 20_000]], [gzip(&whole[..200]), [vec![0; 3], gzip(&whole[200..])].concat()]] {
+        assert_eq!(image(&padded.concat()).unwrap(), expected, "zeros after a member are padding");
+    }
     for axes in 3..=7_i16 {
         let mut singleton = plain();
         put(&mut singleton, 40, &axes.to_le_bytes());
@@ -210,6 +213,37 @@ fn orientations_are_those_of_nibabel() {
 }
 
 #[test]
+fn rounded_spacing_and_an_empty_sform_are_read_as_they_are_meant() {
+    let with_sform = |diagonal: [f32; 3]| {
+        let mut bytes = plain();
+        put(&mut bytes, 254, &1_i16.to_le_bytes());
+        for (axis, step) in diagonal.into_iter().enumerate() {
+            put(&mut bytes, 280 + 20 * axis, &step.to_le_bytes());
+        }
+        bytes
+    };
+    // pixdim says 1 x 2 x 3 mm.
+    let rounded = image(&with_sform([0.992_187_5, -2.015_625, 3.0])).unwrap().grid;
+    assert_eq!(rounded.spacing, [0.992_187_5, 2.015_625, 3.0], "the columns are the spacing");
+    assert_eq!([0, 1, 2].map(|axis| rounded.affine[axis][axis]), [0.992_187_5, -2.015_625, 3.0]);
+    for contradiction in [[1.0, 2.0, 3.0625], [0.984_375, 2.0, 3.0], [0.0, 0.0, 0.0], [1.0, 2.0, 0.0]] {
+        let fault = image(&with_sform(contradiction)).unwrap_err();
+        assert_eq!(fault.summary(), "orientation and voxel size contradict each other", "{contradiction:?}");
+    }
+    let mut empty = with_sform([0.0; 3]);
+    put(&mut empty, 252, &1_i16.to_le_bytes());
+    put(&mut empty, 264, &1.0_f32.to_le_bytes());
+    put(&mut empty, 268, &[-10.0_f32, 20.0, 5.5].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>());
+    for bytes in [empty.clone(), big_endian(&empty)] {
+        let affine = image(&bytes).unwrap().grid.affine;
+        assert_eq!(affine, [[-1.0, 0.0, 0.0, -10.0], [0.0, -2.0, 0.0, 20.0], [0.0, 0.0, 3.0, 5.5]], "the qform");
+    }
+    // A qform beside an sform that says something is not asked.
+    put(&mut empty, 280, &1.0_f32.to_le_bytes());
+    assert_eq!(image(&empty).unwrap_err().summary(), "orientation and voxel size contradict each other");
+}
+
+#[test]
 fn broken_files_are_faults_that_name_the_file() {
     let with = |place: usize, value: &[u8]| {
         let mut bytes = plain();
@@ -228,7 +262,7 @@ fn broken_files_are_faults_that_name_the_file() {
     let mut second = plain();
     put(&mut second, 0, &540_i32.to_le_bytes());
     put(&mut second, 4, b"n+2\0\r\n\x1a\n");
-    let cases: [(&str, Vec<u8>, &str); 21] = [
+    let cases: [(&str, Vec<u8>, &str); 22] = [
         ("empty", vec![], "file is too short for a NIfTI-1 header"),
         ("noise", (0..2000_u32).map(|i| ((i * i) >> 3) as u8).collect(), "not a NIfTI-1 image"),
         ("another format", [b"\x89PNG\r\n\x1a\n".to_vec(), vec![0; 800]].concat(), "not a NIfTI-1 image"),
@@ -240,6 +274,7 @@ fn broken_files_are_faults_that_name_the_file() {
         ("short gzip", packed[..packed.len() / 2].to_vec(), "compressed file is cut off"),
         ("no checksum", packed[..packed.len() - 8].to_vec(), "compressed file is cut off"),
         ("wrong checksum", flipped, "compressed file is damaged"),
+        ("rubbish after the padding", [packed.clone(), vec![0; 9], vec![7; 40]].concat(), "compressed file is damaged"),
         (
             "a second member of rubbish",
             [packed.clone(), vec![0x1f, 0x8b], vec![9; 40]].concat(),

@@ -18,6 +18,9 @@ const FIRST_VOXEL: usize = 352;
 /// No 3D MRI has more voxels than 1024³; a header that says so is damaged, and believing it would ask for gigabytes.
 pub(super) const MOST_VOXELS: usize = 1 << 30;
 
+/// Share by which `pixdim` may differ from the columns of the `sform`: more than rounding is a contradiction.
+const ROUNDING: f64 = 0.01;
+
 /// What matters of a header.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Header {
@@ -111,8 +114,7 @@ impl Header {
         let (shape, channels) = shape(&fields)?;
         let voxels = shape.iter().product::<usize>() * channels;
         let (kind, bytes_per_voxel) = kind(&fields)?;
-        let spacing = spacing(&fields)?;
-        let affine = orientation(&fields, shape, spacing)?;
+        let (affine, spacing) = orientation(&fields, shape, spacing(&fields)?)?;
         Ok(Self {
             grid: Grid { shape, spacing, affine },
             channels,
@@ -259,16 +261,26 @@ fn spacing(fields: &Fields) -> Result<[f64; 3]> {
     }
 }
 
-/// `sform`, else `qform`, else centred axes; a stated orientation must agree with the spacing.
-fn orientation(fields: &Fields, shape: [usize; 3], spacing: [f64; 3]) -> Result<Affine> {
+/// `sform`, else `qform`, else centred axes, and the spacing; an `sform` must agree with `pixdim`. Exporters that round one
+/// of the two round `pixdim` (0.3516 is written as 0.35), so that small differences are settled by the `sform`.
+fn orientation(fields: &Fields, shape: [usize; 3], spacing: [f64; 3]) -> Result<(Affine, [f64; 3])> {
     let numbers = |place: usize| std::array::from_fn::<f64, 3, _>(|i| fields.f64(place + 4 * i));
-    if fields.i16(254) > 0 {
-        let sform: Affine =
-            std::array::from_fn(|row| std::array::from_fn(|column| fields.f64(280 + 16 * row + 4 * column)));
+    let sform: Affine =
+        std::array::from_fn(|row| std::array::from_fn(|column| fields.f64(280 + 16 * row + 4 * column)));
+    let has_qform = fields.i16(252) > 0;
+    // Some converters set the code of an sform that they leave empty.
+    let is_empty = sform.as_flattened().iter().all(|x| *x == 0.0);
+    if fields.i16(254) > 0 && !(is_empty && has_qform) {
         let norms = affine::column_norms(&sform);
-        let agree = |(norm, spacing): (&f64, &f64)| (norm - spacing).abs() <= affine::TOLERANCE_MM * spacing.max(1.0);
-        if sform.as_flattened().iter().all(|x| x.is_finite()) && norms.iter().zip(&spacing).all(agree) {
-            return affine::upright(sform);
+        let within = |share: f64, least: f64| {
+            let near = |(norm, spacing): (&f64, &f64)| (norm - spacing).abs() <= share * spacing.max(least);
+            sform.as_flattened().iter().all(|x| x.is_finite()) && norms.iter().zip(&spacing).all(near)
+        };
+        if within(affine::TOLERANCE_MM, 1.0) {
+            return Ok((affine::upright(sform)?, spacing));
+        }
+        if within(ROUNDING, 0.0) {
+            return Ok((affine::upright(sform)?, norms));
         }
         return Err(Fault::new("orientation and voxel size contradict each other")
             .field("srow_x, srow_y, srow_z and pixdim")
@@ -276,11 +288,11 @@ fn orientation(fields: &Fields, shape: [usize; 3], spacing: [f64; 3]) -> Result<
             .found(format!("{} x {} x {} mm", norms[0], norms[1], norms[2]))
             .hint("one of the two is wrong; compare with the scanner's export and set both"));
     }
-    if fields.i16(252) > 0 {
+    if has_qform {
         let qfac = if fields.f32(76) < 0.0 { -1.0 } else { 1.0 };
-        return affine::from_quaternion(numbers(256), numbers(268), spacing, qfac);
+        return Ok((affine::from_quaternion(numbers(256), numbers(268), spacing, qfac)?, spacing));
     }
-    Ok(affine::centred(shape, spacing))
+    Ok((affine::centred(shape, spacing), spacing))
 }
 
 /// Headers for tests.

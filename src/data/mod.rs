@@ -13,6 +13,7 @@ pub mod check;
 #[cfg(test)]
 mod corpus_tests;
 mod cut;
+mod dataset;
 mod digest;
 pub mod folds;
 mod header;
@@ -35,7 +36,8 @@ pub mod way;
 
 pub use augment::Augment;
 pub use cache::Cache;
-pub use case::{Case, Dataset};
+pub use case::Case;
+pub use dataset::Dataset;
 pub use patches::{Batch, PatchSampler};
 pub use phantom::Phantom;
 pub use preprocess::{LabelMode, Prepared, Preprocess};

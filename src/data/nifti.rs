@@ -14,7 +14,7 @@ use ::nifti::writer::WriterOptions;
 use ndarray::ArrayView3;
 
 use super::header::{Header, LENGTH};
-use super::stream::{damaged, open};
+use super::stream::{damaged, decompressed, open};
 use super::voxels::decode;
 use crate::fault::{Fault, Result};
 use crate::volume::{Grid, Volume};
@@ -37,8 +37,21 @@ pub fn read_image(path: &Path) -> Result<Volume<f32>> {
 /// # Errors
 /// As [`read_image`], which any number of channels would please.
 pub fn read_channels(path: &Path) -> Result<Vec<Volume<f32>>> {
-    let channels = read_values(path)?;
-    channels.iter().try_for_each(|channel| finite(path, channel))?;
+    channels(&Raw::read(path)?, path)
+}
+
+/// As [`read_channels`], from bytes that come from anywhere; `name` stands in messages.
+///
+/// # Errors
+/// As [`read_channels`].
+pub fn read_channels_from(source: impl Read, name: &Path) -> Result<Vec<Volume<f32>>> {
+    let mut reader = decompressed(source).map_err(|error| Fault::io("read", name, &error))?;
+    channels(&Raw::from(&mut reader, name)?, name)
+}
+
+fn channels(raw: &Raw, name: &Path) -> Result<Vec<Volume<f32>>> {
+    let channels = raw.volumes();
+    channels.iter().try_for_each(|channel| finite(name, channel))?;
     Ok(channels)
 }
 
@@ -47,8 +60,7 @@ pub fn read_channels(path: &Path) -> Result<Vec<Volume<f32>>> {
 /// # Errors
 /// If the file cannot be read, is no NIfTI-1 image or is damaged.
 pub(super) fn read_values(path: &Path) -> Result<Vec<Volume<f32>>> {
-    let raw = Raw::read(path)?;
-    Ok((0..raw.header.channels).map(|channel| raw.volume(channel)).collect())
+    Ok(Raw::read(path)?.volumes())
 }
 
 /// The grid of an image or a mask, from its header alone.
@@ -220,10 +232,14 @@ struct Raw {
 impl Raw {
     /// Decompresses and judges a file.
     fn read(path: &Path) -> Result<Self> {
-        let mut reader = open(path)?;
-        let bytes = read_header(&mut reader).map_err(|error| damaged(path, &error))?;
+        Self::from(&mut open(path)?, path)
+    }
+
+    /// Judges what was decompressed.
+    fn from(reader: &mut impl Read, path: &Path) -> Result<Self> {
+        let bytes = read_header(reader).map_err(|error| damaged(path, &error))?;
         let header = Header::parse(&bytes).map_err(|fault| fault.file(path))?;
-        let bytes = read_voxels(&mut reader, &header).map_err(|error| damaged(path, &error))?;
+        let bytes = read_voxels(reader, &header).map_err(|error| damaged(path, &error))?;
         if bytes.len() != header.length {
             return Err(Fault::new("image is cut off")
                 .file(path)
@@ -244,6 +260,10 @@ impl Raw {
             .expected("one volume of one channel")
             .found(format!("{} volumes", self.header.channels))
             .hint("split time points or channels into files of their own; a mask is one volume of whole numbers"))
+    }
+
+    fn volumes(&self) -> Vec<Volume<f32>> {
+        (0..self.header.channels).map(|channel| self.volume(channel)).collect()
     }
 
     fn volume(&self, channel: usize) -> Volume<f32> {

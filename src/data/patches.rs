@@ -86,7 +86,7 @@ impl PatchSampler {
     /// Draws a batch. Cases are drawn with replacement and must have the same classes and channels.
     ///
     /// # Errors
-    /// If a file of the cache cannot be read any more.
+    /// If a file of the cache cannot be read any more, or has other numbers than when it was opened.
     ///
     /// # Panics
     /// If there is no case.
@@ -98,8 +98,12 @@ impl PatchSampler {
         let made: Vec<Result<(Vec<f32>, Vec<u8>)>> = drawn.par_iter().map(|drawn| drawn.make(self.patch)).collect();
         let mut image = Vec::with_capacity(self.batch * channels * voxels);
         let mut target = vec![0.0; self.batch * classes * voxels];
-        for (membership, made) in target.chunks_exact_mut(classes * voxels).zip(made) {
+        for ((membership, made), Drawn { case, .. }) in target.chunks_exact_mut(classes * voxels).zip(made).zip(&drawn)
+        {
             let (intensities, labels) = made?;
+            if let Some(class) = labels.iter().find(|class| usize::from(**class) > classes) {
+                return Err(changed(case, "a class", classes, *class));
+            }
             image.extend(intensities);
             for (voxel, class) in labels.into_iter().enumerate().filter(|(_, class)| *class > 0) {
                 membership[(usize::from(class) - 1) * voxels + voxel] = 1.0;
@@ -133,9 +137,22 @@ impl PatchSampler {
         // A class first, then a voxel of it: small structures come up as often as large ones.
         let voxels = present[rng.random_range(0..present.len())];
         let index = voxels.at(rng.random_range(0..voxels.len()))?;
+        let last_index = case.grid().voxels() - 1;
+        if index > last_index {
+            return Err(changed(case, "a voxel", last_index, index));
+        }
         let centre = [index / (shape[1] * shape[2]), index / shape[2] % shape[1], index % shape[2]];
         Ok(std::array::from_fn(|axis| centre[axis].saturating_sub(self.patch[axis] / 2).min(last[axis])))
     }
+}
+
+/// A file of the cache was sound when it was opened, and has a number now that no case has.
+fn changed(case: &Case, what: &str, most: usize, found: impl std::fmt::Display) -> Fault {
+    Fault::failed("a case of the cache was changed while it was in use")
+        .field(format!("case {}, {what}", case.id))
+        .expected(format!("0 to {most}"))
+        .found(found)
+        .hint("look after the disk, or name another folder as `cache`; --resume makes the case again")
 }
 
 /// All that was drawn for one patch.

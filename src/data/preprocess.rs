@@ -6,16 +6,19 @@
 //! classes; it never follows the intensities. Settings are plain values, kept with a model so that it sees other images
 //! the same way.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::case::other_channels;
 use super::nifti;
 use super::way::Way;
 use crate::fault::{Fault, Result};
 use crate::volume::orientation::Orientation;
 use crate::volume::{Volume, affine};
+
+/// Makes the fault of an image that has not as many channels as it should: the file, how many
+/// were expected and how many there are.
+pub(crate) type OtherChannels = fn(&Path, usize, usize) -> Fault;
 
 /// What is done to every case before training and before prediction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,11 +138,11 @@ impl Preprocess {
     ///
     /// # Errors
     /// As [`nifti::read_channels`] and [`Preprocess::prepare`], with the file that is to blame, or if the image has not as
-    /// many channels.
+    /// many channels, for which `other` has the words.
     ///
     /// # Panics
     /// If there is no file.
-    pub fn read(&self, images: &[PathBuf], channels: usize) -> Result<Prepared> {
+    pub(crate) fn read(&self, images: &[PathBuf], channels: usize, other: OtherChannels) -> Result<Prepared> {
         let mut volumes = Vec::with_capacity(channels);
         let mut origin = Vec::with_capacity(channels);
         for path in images {
@@ -148,7 +151,7 @@ impl Preprocess {
             volumes.extend(read);
         }
         if volumes.len() != channels {
-            return Err(other_channels(&images[0], channels, volumes.len()));
+            return Err(other(&images[0], channels, volumes.len()));
         }
         self.prepare_with(&volumes, &|channel, fault| fault.file(origin[channel]))
     }
@@ -221,6 +224,7 @@ fn percentile(values: &mut [f32], q: f64) -> f32 {
 #[expect(clippy::float_cmp, reason = "these values are exact")]
 mod tests {
     use super::*;
+    use crate::data::case::other_channels;
     use crate::volume::Grid;
 
     fn image(settings: &Preprocess, image: &Volume<f32>) -> Result<Volume<f32>> {
@@ -317,15 +321,15 @@ mod tests {
             nifti::write_new_image(path, &scan.map(|v| *v as i16)).unwrap();
         }
         let settings = Preprocess { average: [1, 1, 2], ..Preprocess::default() };
-        let prepared = settings.read(&paths, 2).unwrap();
+        let prepared = settings.read(&paths, 2, other_channels).unwrap();
         assert_eq!(prepared, settings.prepare(&[scan.clone(), scan.clone()]).unwrap());
         assert_eq!(prepared.way.restore(vec![0.0; 30], 0.0).unwrap().grid, nifti::read_grid(&paths[0]).unwrap());
-        assert!(settings.read(&paths, 1).unwrap_err().to_string().contains("a.nii.gz"));
+        assert!(settings.read(&paths, 1, other_channels).unwrap_err().to_string().contains("a.nii.gz"));
         nifti::write_new_image(&paths[1], &scan.map(|_| 3_i16)).unwrap();
-        let text = settings.read(&paths, 2).unwrap_err().to_string();
+        let text = settings.read(&paths, 2, other_channels).unwrap_err().to_string();
         assert!(text.contains("no contrast") && text.contains("b.nii.gz"), "{text}");
         nifti::write_new_image(&paths[1], &volume(vec![1.0; 61]).map(|v| *v as i16)).unwrap();
-        let text = settings.read(&paths, 2).unwrap_err().to_string();
+        let text = settings.read(&paths, 2, other_channels).unwrap_err().to_string();
         assert!(text.contains("channels are on different grids") && text.contains("b.nii.gz"), "{text}");
     }
 }

@@ -223,7 +223,11 @@ fn shape_of(settings: &Preprocess, grid: &Grid) -> Result<[usize; 3]> {
         return Err(Fault::new("resampled image would be impossibly large")
             .field("spacing")
             .expected(format!("at most {MOST_VOXELS} voxels"))
-            .found(format!("{shape:?} voxels at {spacing:?} mm")));
+            .found(format!("{shape:?} voxels at {spacing:?} mm"))
+            .hint(format!(
+                "the file has voxels of {:?} mm; if that is wrong (`lossgen data show` draws it to scale), mend its header, else choose a coarser `preprocess.spacing`",
+                grid.spacing
+            )));
     }
     Ok(shape)
 }
@@ -339,7 +343,8 @@ mod tests {
             let own = nifti::read_grid(&image).unwrap();
             for axes in [None, Some("RAS"), Some("PIL")] {
                 let settings = Preprocess { average: [2, 1, 1], ..settings(axes, true) };
-                let prepared = settings.read(std::slice::from_ref(&image), 1).unwrap();
+                let prepared =
+                    settings.read(std::slice::from_ref(&image), 1, crate::data::case::other_channels).unwrap();
                 let ones = vec![1; prepared.way.grid().voxels()];
                 let back = prepared.way.restore_labels(ones).unwrap();
                 nifti::write_label(&mask, &back, &image).unwrap();

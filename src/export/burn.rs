@@ -30,6 +30,7 @@ pub(super) fn function(export: &Export<'_>) -> String {
         ("{SOFTMAX}", softmax.to_string()),
         ("{BODY}", statements.iter().map(|statement| format!("    {statement}\n")).collect()),
         ("{VALUE}", value),
+        ("{SCALE}", format!("{:?}", export.scale)),
     ];
     fillings.iter().fold(FUNCTION.to_string(), |text, (place, filling)| text.replace(place, filling)) + RUNTIME
 }

@@ -1,13 +1,15 @@
 //! A loss to take home: as a module of PyTorch, MONAI or nnU-Net, as a function of Burn, as LaTeX or text.
 //!
 //! Programs are written step by step from the [plan](crate::formula::plan) of the formula, with one table of words for all
-//! languages ([`dialect`]) and a small runtime that every file carries along, so that it needs nothing of this crate. Python
+//! languages (`dialect`) and a small runtime that every file carries along, so that it needs nothing of this crate. Python
 //! files end with a test of their own: value and gradient on a small batch, computed by the `f64` evaluator.
 
 mod burn;
 mod dialect;
 mod python;
 mod sample;
+
+use sample::Sample;
 
 use crate::formula::Formula;
 use crate::formula::eval::Activation;
@@ -65,9 +67,20 @@ pub struct Export<'a> {
     pub activation: Activation,
     /// Classes of the batch on which the file tests itself.
     pub classes: usize,
+    /// By what the loss is multiplied unless the person says otherwise.
+    pub scale: f64,
 }
 
 impl Export<'_> {
+    /// Why nobody could train with it, if the batch of the self-test shows that.
+    pub fn trouble(&self) -> Option<&'static str> {
+        let sample = Sample::new(self);
+        if !sample.value.is_finite() || sample.gradient.iter().any(|slope| !slope.is_finite()) {
+            return Some("a value or a gradient that is not finite");
+        }
+        sample.gradient.iter().all(|slope| *slope == 0.0).then_some("no gradient")
+    }
+
     /// The file.
     pub fn write(&self, row: &Row) -> String {
         (row.write)(self)
@@ -88,8 +101,14 @@ impl Export<'_> {
     }
 }
 
-/// Whether a word can be the name of an exported loss: in every language, small letters, digits and `_`, a letter first.
+/// What languages keep for themselves; with a capital letter `none` would be, too.
+const KEPT: &str = "abstract as async await become box break const continue crate do dyn else enum extern false final fn \
+    for gen if impl in let loop macro match mod move mut none override priv pub ref return self static struct super trait \
+    true try type typeof unsafe unsized use virtual where while yield";
+
+/// Whether a word can be the name of an exported loss, in every language: small letters, digits and `_`, a letter first.
 pub fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase())
+    KEPT.split_whitespace().all(|word| word != name)
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }

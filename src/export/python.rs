@@ -93,8 +93,7 @@ if nnUNetTrainer is not None:
         def _build_loss(self):
             if {regions}self.label_manager.has_regions:
                 raise RuntimeError("{class} was exported for {wanted}")
-            self.{name} = {class}(ignore_index=self.label_manager.ignore_label)
-            loss = self.{name}
+            loss = self.exported_loss = {class}(ignore_index=self.label_manager.ignore_label)
             if self.enable_deep_supervision:
                 weights = [0.5**level for level in range(len(self._get_deep_supervision_scales()))]
                 # With several GPUs every parameter must have a gradient, unless the network is compiled.
@@ -104,9 +103,8 @@ if nnUNetTrainer is not None:
 
         def on_train_epoch_start(self):
             super().on_train_epoch_start()
-            self.{name}.progress = self.current_epoch / max(self.num_epochs - 1, 1)
-"#,
-        name = export.name,
+            self.exported_loss.progress = self.current_epoch / max(self.num_epochs - 1, 1)
+"#
     );
     file(export, &frame, &trainer)
 }
@@ -116,7 +114,7 @@ fn file(export: &Export<'_>, frame: &Frame, trainer: &str) -> String {
     let Program { statements, value } = Dialect::Python.program(&Plan::new(export.formula));
     let parameters = export.formula.parameters();
     let mut arguments: String = parameters.iter().map(|(name, value)| format!("{name}={value:?}, ")).collect();
-    arguments += frame.arguments;
+    arguments += &format!("scale={:?}, {}", export.scale, frame.arguments);
     let set: String = parameters.iter().map(|(name, _)| format!("        self.{name} = float({name})\n")).collect();
     let body: String = statements.iter().map(|statement| format!("        {statement}\n")).collect();
     let softmax = export.activation == Activation::Softmax;
@@ -129,6 +127,10 @@ fn file(export: &Export<'_>, frame: &Frame, trainer: &str) -> String {
     if export.listens() {
         usage += "    loss.progress = step / (steps - 1)  # before every step: this loss changes in the course of a training\n";
     }
+    if export.scale != 1.0 {
+        usage +=
+            "    # `scale` gives it the gradient of Dice + CE, as it had when it was found; 1 is the formula alone.\n";
+    }
     let mut text = format!("\"\"\"{}\n\n", comment(&format!("{}: {}", export.title, export.formula.infix())));
     text += &format!("{}\n\n", comment(&format!("As a formula of lossgen: {}", export.formula)));
     text += &format!("Written by lossgen {}. {}\n\n", env!("CARGO_PKG_VERSION"), frame.needs);
@@ -140,7 +142,8 @@ fn file(export: &Export<'_>, frame: &Frame, trainer: &str) -> String {
     text += &format!("class {class}({}):\n    \"\"\"Predictions are logits: {logits}.\"\"\"\n\n", frame.base);
     text += &format!("    SOFTMAX = {}\n\n", if softmax { "True" } else { "False" });
     text += &format!("    def __init__(self, {arguments}):\n{}{set}", frame.constructor);
-    text += "        self.ignore_index = ignore_index\n        self._progress = 0.0\n\n";
+    text +=
+        "        self.scale = float(scale)\n        self.ignore_index = ignore_index\n        self._progress = 0.0\n\n";
     text += &format!("{}\n    def _formula(self, v):\n{body}        return {value}\n\n{MODULE}", frame.forward);
     text + trainer + &test(export) + &SELF_TEST.replace("{CLASS}", &class)
 }

@@ -204,7 +204,7 @@ fn data_folders() {
     evolve(&["compressed file is cut off", &name, "found:    the end of the file"]);
     // An image is no label: its values are whole numbers, but far above any class.
     std::fs::copy(folder.join("imagesTr").join(&name), &label).unwrap();
-    evolve(&["mask has a voxel that is no label", &name, "field:    voxel", "a whole number from 0 to 255"]);
+    evolve(&["mask has values that are no labels", &name, "field:    case phantom_", "whole numbers from 0 to 255"]);
 
     let bytes = decompressed(&whole);
     // The header says float32 (code 16) with the voxels as they are: one byte more than whole numbers need.
@@ -213,7 +213,12 @@ fn data_folders() {
     halves[70..74].copy_from_slice(&[16, 0, 32, 0]);
     halves.extend((0..voxels).flat_map(|v| (if v == 7 { 0.5f32 } else { 0.0 }).to_le_bytes()));
     std::fs::write(&label, compressed(&halves)).unwrap();
-    evolve(&["mask has a voxel that is no label", &name, "field:    voxel", "a whole number", "found:    0.5"]);
+    evolve(&[
+        "mask has values that are no labels",
+        &name,
+        "whole numbers",
+        "found:    1 of 38400 voxels, for example 0.5",
+    ]);
     // One slice less than the image has.
     let size = |axis: usize| usize::from(bytes[40 + 2 * axis]);
     let mut short = bytes[..352 + size(1) * size(2) * (size(3) - 1)].to_vec();

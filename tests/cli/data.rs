@@ -52,10 +52,17 @@ fn a_good_set_passes_and_a_bad_one_names_every_case() {
     assert_eq!((json["usable"].as_bool(), json["unusable"].as_u64()), (Some(false), Some(2)));
     assert_eq!(json["findings"][0]["case"], "phantom_0002");
     assert_eq!(json["cases"].as_array().unwrap().len(), 5);
-    // Training says the first and how many more there are.
-    let train = ["train", "--loss", "dice", "--data", "set", "--out", "run"];
-    let train = lossgen(home.path()).args(train).assert().code(2);
-    train.stderr(predicate::str::contains("phantom_0002").and(predicate::str::contains("tells all")));
+    // Training says all of it before it begins, wherever it was told of the data.
+    let configured =
+        tiny().replace("data: Phantoms((cases: 9, shape: (16, 16, 12), seed: 2)),", "data: Decathlon(\"set\"),");
+    std::fs::write(home.path().join("c.ron"), configured).unwrap();
+    for data in [["--data", "set"].as_slice(), &["c.ron"]] {
+        let train = [["train", "--loss", "dice", "--out", "run"].as_slice(), data].concat();
+        let mut train = lossgen(home.path()).args(train).assert().code(2);
+        for part in ["case phantom_0002, origin", "case phantom_0004", "cut off", "2 findings", "tells all"] {
+            train = train.stderr(predicate::str::contains(part));
+        }
+    }
     assert!(!home.path().join("run").exists());
     // Mended, but for the file that nothing can mend.
     std::fs::write(&cut, &bytes).unwrap();
@@ -65,6 +72,26 @@ fn a_good_set_passes_and_a_bad_one_names_every_case() {
     std::fs::remove_dir_all(home.path().join("set/labelsTr")).unwrap();
     std::fs::rename(home.path().join("masks"), home.path().join("set/labelsTr")).unwrap();
     check(&[]).success();
+}
+
+#[test]
+fn a_case_without_a_usable_mask_is_not_counted_as_empty() {
+    let home = tempfile::tempdir().unwrap();
+    phantoms(home.path(), 4);
+    let mask = home.path().join("set/labelsTr/phantom_0001.nii.gz");
+    let bytes = std::fs::read(&mask).unwrap();
+    std::fs::write(&mask, &bytes[..bytes.len() / 2]).unwrap();
+    let check = |words: &[&str]| lossgen(home.path()).args(["data", "check", "set"]).args(words).assert().code(2);
+    let json: serde_json::Value = serde_json::from_slice(&check(&["--json"]).get_output().stdout).unwrap();
+    let shares: Vec<Option<f64>> =
+        json["cases"].as_array().unwrap().iter().map(|case| case["foreground"].as_f64()).collect();
+    assert_eq!((shares.len(), shares[1]), (4, None));
+    let mean = 100.0 * shares.iter().flatten().sum::<f64>() / 3.0;
+    let told = check(&[]).stdout(predicate::str::contains("as it is: 1 finding is in the way; 0 warnings"));
+    let told = String::from_utf8(told.get_output().stdout.clone()).unwrap();
+    let line = told.lines().find(|line| line.ends_with("% on average")).unwrap();
+    let found: f64 = line.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!((found - mean).abs() < 1e-3 * mean, "{line}, not {mean}");
 }
 
 #[test]
@@ -206,7 +233,8 @@ fn a_set_in_files_trains_like_one_in_memory_and_is_checked_first() {
     encoder.write_all(&bytes).unwrap();
     std::fs::write(image("phantom_0002"), encoder.finish().unwrap()).unwrap();
     let refused = train("memory.ron", "three").code(2);
-    refused
-        .stderr(predicate::str::contains("image is that of another case").and(predicate::str::contains("data check")));
+    refused.stderr(
+        predicate::str::contains("image is that of another case").and(predicate::str::contains("case phantom_0002")),
+    );
     assert!(!home.path().join("three").exists());
 }

@@ -37,6 +37,12 @@ fn what_cannot_be_exported_is_said() {
     };
     complain(&["dice", "--to", "pytorhc"], "did you mean `pytorch`?");
     complain(&["dise", "--to", "text"], "did you mean `dice`?");
-    complain(&["dice", "--to", "burn", "--name", "My Loss"], "small letters");
+    for name in ["My Loss", "none", "fn"] {
+        complain(&["dice", "--to", "burn", "--name", name], "small letters");
+    }
+    complain(&["(+ (mean fp) (* (^ 10 400) (mean fn)))", "--to", "pytorch"], "not finite");
+    complain(&["(+ t 2)", "--to", "text"], "no gradient");
+    complain(&["(+ dice (mean (* signed_distance_mm p)))", "--to", "nnunet"], "without `_mm`");
+    complain(&["dice", "--to", "monai", "--scale", "0"], "above 0");
     complain(&["dice", "--to", "monai", "--activation", "softmax", "--classes", "1"], "2 or more");
 }

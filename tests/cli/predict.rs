@@ -10,6 +10,10 @@ use super::{lossgen, tiny};
 
 /// A dataset of phantoms with two labels, 3 and 7, and two trainings on it: `run/loss1-fold1` to `run/loss2-fold2`.
 fn trained(home: &Path) {
+    trained_with(home, "labels: Classes");
+}
+
+fn trained_with(home: &Path, preprocess: &str) {
     lossgen(home).args(["data", "phantom", "set", "--cases", "4"]).assert().success();
     for id in 0..4 {
         let file = home.join(format!("set/labelsTr/phantom_{id:04}.nii.gz"));
@@ -22,7 +26,7 @@ fn trained(home: &Path) {
     }
     let json = r#"{"name": "Spine", "modality": {"0": "T2"}, "labels": {"0": "background", "3": "low", "7": "high"}}"#;
     std::fs::write(home.join("set/dataset.json"), json).unwrap();
-    let config = tiny().replace("version: 1,", "version: 1, preprocess: (labels: Classes),");
+    let config = tiny().replace("version: 1,", &format!("version: 1, preprocess: ({preprocess}),"));
     std::fs::write(home.join("c.ron"), config.replace("steps: 5", "learning_rate: 2e-2, steps: 25")).unwrap();
     let train =
         ["train", "c.ron", "--data", "set", "--loss", "dice_ce", "--loss", "ce", "--folds", "2", "--out", "run"];
@@ -118,6 +122,57 @@ fn a_mask_stands_bit_by_bit_where_its_image_stands() {
     }
     let values: std::collections::BTreeSet<u8> = first.unwrap().into_iter().collect();
     assert!(values.len() > 1 && values.iter().all(|value| [0, 3, 7].contains(value)), "{values:?}");
+}
+
+#[test]
+fn what_is_turned_cut_and_resampled_comes_back_to_its_file() {
+    let home = tempfile::tempdir().unwrap();
+    trained_with(home.path(), "labels: Classes, axes: \"RAS\", crop: true, spacing: (3.0, 2.5, 2.5)");
+    let mut image = decompressed(&home.path().join("set/imagesTr/phantom_0001.nii.gz"));
+    // Axes of acquisition, mm and s, repetition time.
+    (image[39], image[123]) = (57, 10);
+    put(&mut image, 92, &[2.5, 0.0, 0.0, 0.0]);
+    let voxel = |[i, j, k]: [usize; 3]| 352 + 2 * (i + 40 * (j + 40 * k));
+    for (j, k) in (0..40).flat_map(|j| (0..24).map(move |k| (j, k))) {
+        (0..4).for_each(|i| image[voxel([i, j, k])..][..2].fill(0));
+    }
+    // The same scan as a file whose axes are the third backwards, the first, and the second.
+    let old = |[i, j, k]: [usize; 3]| [j, k, 23 - i];
+    let mut turned = image.clone();
+    for (at, count) in [(42, 24_i16), (44, 40), (46, 40)] {
+        turned[at..at + 2].copy_from_slice(&count.to_le_bytes());
+    }
+    put(&mut turned, 80, &[3.0, 2.0, 2.0]);
+    for row in [280, 296, 312] {
+        let [a, b, c, origin] =
+            [0, 4, 8, 12].map(|at| f32::from_le_bytes(image[row + at..row + at + 4].try_into().unwrap()));
+        put(&mut turned, row, &[-c, a, b, origin + 23.0 * c]);
+    }
+    let all = || (0..24).flat_map(|i| (0..40).flat_map(move |j| (0..40).map(move |k| [i, j, k])));
+    for (place, [i, j, k]) in all().map(|new| (old(new), new)) {
+        let (from, to) = (voxel(place), 352 + 2 * (i + 24 * (j + 40 * k)));
+        turned[to..to + 2].copy_from_slice(&image[from..from + 2]);
+    }
+    std::fs::create_dir(home.path().join("images")).unwrap();
+    for (name, bytes) in [("straight", &image), ("turned", &turned)] {
+        compress(&home.path().join(format!("images/{name}.nii.gz")), bytes);
+    }
+    lossgen(home.path()).args(["predict", "run/loss1-fold1", "images", "-o", "masks"]).assert().success();
+    let [straight, back] = [("straight", &image), ("turned", &turned)].map(|(name, image)| {
+        let file = home.path().join(format!("masks/{name}.nii.gz"));
+        let written = decompressed(&file);
+        for (field, bytes) in
+            [("dim_info", 39..40), ("dim", 40..56), ("pixdim", 76..108), ("xyzt_units", 123..124), ("place", 252..328)]
+        {
+            assert_eq!(written[bytes.clone()], image[bytes], "{name}: {field}");
+        }
+        read_label(&file).unwrap()
+    });
+    for new in all() {
+        assert_eq!(back.voxels[back.index(new)], straight.voxels[straight.index(old(new))], "{new:?}");
+    }
+    assert!(straight.voxels.contains(&3) || straight.voxels.contains(&7));
+    assert!(straight.voxels[..4 * 40 * 24].iter().all(|value| *value == 0), "what was cut away is background");
 }
 
 #[test]

@@ -3,10 +3,8 @@
 // Written by lossgen 0.1.0 for burn 0.22; needs nothing else.
 
 use burn::tensor::Tensor;
-#[allow(unused_imports)]
-use runtime::*;
 
-/// The loss of logits and targets `[samples, classes, depth, height, width]`; predictions are a softmax over the classes, of which the first is the background.
+/// The loss of logits and targets `[samples, classes, depth, height, width]`, 32-bit floats; predictions are a softmax over the classes, of which the first is the background.
 ///
 /// `spacing`: distances of voxels in mm, one row for each sample, for losses that measure in mm; `progress`: of the
 /// training, from 0 to 1, for losses that listen to it. Back-propagate the result.
@@ -14,7 +12,7 @@ use runtime::*;
 pub fn classes(logits: Tensor<5>, targets: Tensor<5>, spacing: &[[f64; 3]], progress: f64) -> Tensor<1> {
     const BACKGROUND: f64 = 0.0;
     let (samples, classes) = (logits.dims()[0], logits.dims()[1]);
-    let v = Voxels::new(logits, targets, spacing, progress, true);
+    let v = runtime::Voxels::new(logits, targets, spacing, progress, true);
     let x0 = v.y() * v.neg_log_p();
     let x1 = v.p() * v.not_y() + v.q() * v.y();
     let x2 = x0.clone() + x1.clone();
@@ -34,10 +32,10 @@ pub fn classes(logits: Tensor<5>, targets: Tensor<5>, spacing: &[[f64; 3]], prog
     let x20 = v.sum(x19.clone());
     let x21 = x13.clone() * x20.clone();
     let x22 = v.counted(1.0, x21.clone()).sum_dim(1);
-    let x23 = divide(x22.clone(), x18.clone());
+    let x23 = runtime::divide(x22.clone(), x18.clone());
     let x24 = x10.clone() + x23.clone();
     let loss: Tensor<3> = x24;
-    loss.expand([samples, classes, 1]).mean()
+    loss.expand([samples, classes, 1]).mean() * 1.0
 }
 
 // What every loss needs. Values are [samples, classes, voxels], with 1 in place of an axis that they do not have.

@@ -3,10 +3,8 @@
 // Written by lossgen 0.1.0 for burn 0.22; needs nothing else.
 
 use burn::tensor::Tensor;
-#[allow(unused_imports)]
-use runtime::*;
 
-/// The loss of logits and targets `[samples, classes, depth, height, width]`; predictions are a sigmoid for every class.
+/// The loss of logits and targets `[samples, classes, depth, height, width]`, 32-bit floats; predictions are a sigmoid for every class.
 ///
 /// `spacing`: distances of voxels in mm, one row for each sample, for losses that measure in mm; `progress`: of the
 /// training, from 0 to 1, for losses that listen to it. Back-propagate the result.
@@ -17,7 +15,7 @@ pub fn dice_ce(logits: Tensor<5>, targets: Tensor<5>, spacing: &[[f64; 3]], prog
     const SMOOTH_DR: f64 = 1e-5;
     const CE_WEIGHT: f64 = 1.0;
     let (samples, classes) = (logits.dims()[0], logits.dims()[1]);
-    let v = Voxels::new(logits, targets, spacing, progress, false);
+    let v = runtime::Voxels::new(logits, targets, spacing, progress, false);
     let x0 = v.not_y() * v.neg_log_q();
     let x1 = v.y() * v.neg_log_p();
     let x2 = x0.clone() + x1.clone();
@@ -34,11 +32,11 @@ pub fn dice_ce(logits: Tensor<5>, targets: Tensor<5>, spacing: &[[f64; 3]], prog
     let x16 = v.sum(x15.clone());
     let x18 = x16.clone() * v.constant(2.0);
     let x19 = v.constant(SMOOTH_NR) + x18.clone();
-    let x20 = ratio(x19.clone(), x14.clone());
+    let x20 = runtime::ratio(x19.clone(), x14.clone());
     let x22 = x20.clone() * v.constant(DICE_WEIGHT);
     let x23 = x5.clone() + x22.clone();
     let loss: Tensor<3> = x23;
-    loss.expand([samples, classes, 1]).mean()
+    loss.expand([samples, classes, 1]).mean() * 1.0
 }
 
 // What every loss needs. Values are [samples, classes, voxels], with 1 in place of an axis that they do not have.

@@ -3,41 +3,39 @@
 // Written by lossgen 0.1.0 for burn 0.22; needs nothing else.
 
 use burn::tensor::Tensor;
-#[allow(unused_imports)]
-use runtime::*;
 
-/// The loss of logits and targets `[samples, classes, depth, height, width]`; predictions are a sigmoid for every class.
+/// The loss of logits and targets `[samples, classes, depth, height, width]`, 32-bit floats; predictions are a sigmoid for every class.
 ///
 /// `spacing`: distances of voxels in mm, one row for each sample, for losses that measure in mm; `progress`: of the
 /// training, from 0 to 1, for losses that listen to it. Back-propagate the result.
 #[allow(clippy::let_and_return, clippy::redundant_clone, unused_parens)]
 pub fn distances(logits: Tensor<5>, targets: Tensor<5>, spacing: &[[f64; 3]], progress: f64) -> Tensor<1> {
     let (samples, classes) = (logits.dims()[0], logits.dims()[1]);
-    let v = Voxels::new(logits, targets, spacing, progress, false);
-    let x0 = v.distance(Source::Prediction, true);
-    let x1 = v.distance(Source::Target, true);
+    let v = runtime::Voxels::new(logits, targets, spacing, progress, false);
+    let x0 = v.distance(runtime::Source::Prediction, true);
+    let x1 = v.distance(runtime::Source::Target, true);
     let x2 = x0.clone() + x1.clone();
-    let x4 = v.distance(Source::Prediction, false);
-    let x5 = power(x4.clone(), 2.0);
+    let x4 = v.distance(runtime::Source::Prediction, false);
+    let x5 = runtime::power(x4.clone(), 2.0);
     let x6 = x2.clone() + x5.clone();
-    let x7 = v.distance(Source::Target, false);
-    let x8 = power(x7.clone(), 2.0);
+    let x7 = v.distance(runtime::Source::Target, false);
+    let x8 = runtime::power(x7.clone(), 2.0);
     let x9 = x6.clone() + x8.clone();
     let x10 = v.p() * v.not_y() + v.q() * v.y();
     let x11 = x10.clone() * x10.clone();
     let x12 = x9.clone() * x11.clone();
     let x13 = v.mean(x12.clone());
     let x14 = v.p();
-    let x15 = v.distance(Source::SignedTarget, true);
+    let x15 = v.distance(runtime::Source::SignedTarget, true);
     let x16 = x14.clone() * x15.clone();
     let x17 = v.mean(x16.clone());
     let x18 = x13.clone() + x17.clone();
-    let x19 = v.distance(Source::SignedTarget, false);
+    let x19 = v.distance(runtime::Source::SignedTarget, false);
     let x20 = x14.clone() * x19.clone();
     let x21 = v.mean(x20.clone());
     let x22 = x18.clone() + x21.clone();
     let loss: Tensor<3> = x22;
-    loss.expand([samples, classes, 1]).mean()
+    loss.expand([samples, classes, 1]).mean() * 1.0
 }
 
 // What every loss needs. Values are [samples, classes, voxels], with 1 in place of an axis that they do not have.

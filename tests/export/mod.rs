@@ -53,7 +53,7 @@ fn form(activation: Activation) -> Form {
 
 fn written(row: &Row, title: &str, name: &str, formula: &Formula, activation: Activation) -> String {
     let classes = if activation == Activation::Softmax { 3 } else { 1 };
-    Export { title, name, formula, activation, classes }.write(row)
+    Export { title, name, formula, activation, classes, scale: 1.0 }.write(row)
 }
 
 #[test]
@@ -199,16 +199,23 @@ fn python_files_say_what_the_evaluator_says() {
 }
 
 #[test]
-fn losses_take_their_place_in_monai_and_nnunet() {
+fn losses_keep_what_they_promise_and_take_their_place_in_monai_and_nnunet() {
     let Some(python) = std::env::var_os("LOSSGEN_PYTHON") else {
         eprintln!("skipped: LOSSGEN_PYTHON names no interpreter with PyTorch, MONAI and nnU-Net");
         return;
     };
     let home = tempfile::tempdir().unwrap();
-    let files = [("monai", "dice_ce"), ("nnunet", "dice_ce"), ("monai", "tversky")].map(|(target, name)| {
-        let formula = named_in(name, form(Activation::Softmax)).unwrap().formula;
+    let [softmax, sigmoid] = [Activation::Softmax, Activation::Sigmoid];
+    let files = [
+        ("monai", "dice_ce", softmax),
+        ("nnunet", "dice_ce", softmax),
+        ("monai", "tversky", softmax),
+        ("pytorch", "dice_ce", sigmoid),
+    ];
+    let files = files.map(|(target, name, activation)| {
+        let formula = named_in(name, form(activation)).unwrap().formula;
         let file = home.path().join(format!("{target}_{name}.py"));
-        std::fs::write(&file, written(row(target), name, name, &formula, Activation::Softmax)).unwrap();
+        std::fs::write(&file, written(row(target), name, name, &formula, activation)).unwrap();
         file
     });
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/export/frameworks.py");

@@ -3,10 +3,8 @@
 // Written by lossgen 0.1.0 for burn 0.22; needs nothing else.
 
 use burn::tensor::Tensor;
-#[allow(unused_imports)]
-use runtime::*;
 
-/// The loss of logits and targets `[samples, classes, depth, height, width]`; predictions are a sigmoid for every class.
+/// The loss of logits and targets `[samples, classes, depth, height, width]`, 32-bit floats; predictions are a sigmoid for every class.
 ///
 /// `spacing`: distances of voxels in mm, one row for each sample, for losses that measure in mm; `progress`: of the
 /// training, from 0 to 1, for losses that listen to it. Back-propagate the result.
@@ -15,22 +13,22 @@ pub fn words(logits: Tensor<5>, targets: Tensor<5>, spacing: &[[f64; 3]], progre
     const K: f64 = 10.0;
     const FP_WEIGHT: f64 = 0.3;
     let (samples, classes) = (logits.dims()[0], logits.dims()[1]);
-    let v = Voxels::new(logits, targets, spacing, progress, false);
+    let v = runtime::Voxels::new(logits, targets, spacing, progress, false);
     let x1 = v.progress;
-    let x2 = f64::max(x1, floor(2.0)).powf(2.0);
+    let x2 = f64::max(x1, runtime::floor(2.0)).powf(2.0);
     let x4 = x2 + 0.5;
     let x5 = v.neg_log_q();
     let x6 = v.sum(x5.clone());
     let x8 = x6.clone() * v.constant(FP_WEIGHT);
     let x9 = v.p() * v.y();
     let x10 = v.sum(x9.clone()).sum_dim(0);
-    let x11 = ratio(x10.clone(), x8.clone());
-    let x12 = power(x11.clone(), x4);
+    let x11 = runtime::ratio(x10.clone(), x8.clone());
+    let x12 = runtime::power(x11.clone(), x4);
     let x13 = v.q() * v.y();
     let x14 = v.mean(x13.clone()).mean_dim(0);
     let x15 = v.q() * v.not_y();
     let x16 = v.mean(x15.clone());
-    let x17 = neg_log_ratio(x16.clone(), x14.clone());
+    let x17 = runtime::neg_log_ratio(x16.clone(), x14.clone());
     let x18 = x12.clone() + x17.clone();
     let x19 = v.neg_log_p();
     let x20 = v.mean(x19.clone());
@@ -39,7 +37,7 @@ pub fn words(logits: Tensor<5>, targets: Tensor<5>, spacing: &[[f64; 3]], progre
     let x23 = f64::abs(x22);
     let x24 = f64::max(x1, 0.5);
     let x25 = f64::max(x24, 0.0).ln_1p();
-    let x26 = x25 / f64::max(x23, TINY);
+    let x26 = x25 / f64::max(x23, runtime::TINY);
     let x27 = x21.clone() * v.constant(x26);
     let x28 = x18.clone() + x27.clone();
     let x29 = v.p() * v.not_y();
@@ -54,11 +52,11 @@ pub fn words(logits: Tensor<5>, targets: Tensor<5>, spacing: &[[f64; 3]], progre
     let x40 = v.not_y() * v.neg_log_q();
     let x41 = x40.clone().clamp_min(0.0).log1p();
     let x42 = v.y() * v.neg_log_p();
-    let x43 = larger(x41.clone(), x42.clone());
+    let x43 = runtime::larger(x41.clone(), x42.clone());
     let x44 = v.mean(x43.clone());
     let x45 = x39.clone() + x44.clone();
     let loss: Tensor<3> = x45;
-    loss.expand([samples, classes, 1]).mean()
+    loss.expand([samples, classes, 1]).mean() * 1.0
 }
 
 // What every loss needs. Values are [samples, classes, voxels], with 1 in place of an axis that they do not have.

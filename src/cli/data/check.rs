@@ -71,10 +71,10 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
 const VERDICTS: &str = "check";
 
 /// Looks at a dataset before it is trained on; what has been looked at before costs a reading of its bytes. Warnings are
-/// told in a line.
+/// told in a line, and what is unusable case by case.
 ///
 /// # Errors
-/// If something is unusable.
+/// If something is unusable: that itself where it is one thing, else how many there are.
 pub(in crate::cli) fn before_training(folder: &Path, term: &Term) -> Result<()> {
     let bar = std::cell::OnceCell::new();
     let mut progress = |done: usize, count: usize| {
@@ -84,20 +84,29 @@ pub(in crate::cli) fn before_training(folder: &Path, term: &Term) -> Result<()> 
     if let Some(bar) = bar.get() {
         bar.finish_and_clear();
     }
-    let (unusable, warnings) = (report.count_of(Severity::Unusable), report.count_of(Severity::Warning));
     let all = format!("`lossgen data check {}`", folder.display());
-    if let Some(first) = report.findings.iter().find(|finding| finding.severity == Severity::Unusable) {
-        let case = first.case.as_ref().map_or(String::new(), |case| format!(", case `{case}`"));
-        let more = if unusable > 1 { format!(", and {} more findings", unusable - 1) } else { String::new() };
-        return Err(Fault::new("dataset cannot be used as it is")
-            .file(folder)
-            .expected("cases without what the check marks as unusable")
-            .found(format!("{}{case}{more}", first.what))
-            .hint(format!("{all} shows all of them and how to mend each")));
+    let unusable: Vec<&Finding> =
+        report.findings.iter().filter(|finding| finding.severity == Severity::Unusable).collect();
+    match unusable.as_slice() {
+        [] => {}
+        [only] => return Err(only.fault()),
+        several => {
+            several.iter().take(LISTED).for_each(|finding| term.fault(&finding.fault()));
+            let above = if several.len() > LISTED {
+                format!("the first {LISTED} of them above")
+            } else {
+                "each told above".into()
+            };
+            return Err(Fault::new("dataset cannot be used as it is")
+                .file(folder)
+                .expected("cases without what the check marks as unusable")
+                .found(format!("{}, {above}", many(several.len(), "finding")))
+                .hint(format!("mend these cases or move them away; {all} tells all of them")));
+        }
     }
+    let warnings = report.count_of(Severity::Warning);
     if warnings > 0 {
-        let s = if warnings == 1 { "" } else { "s" };
-        term.say(&format!("the data can be used; {warnings} warning{s}, see {all}"));
+        term.say(&format!("the data can be used; {}, see {all}", many(warnings, "warning")));
     }
     Ok(())
 }
@@ -146,15 +155,26 @@ fn text(report: &Report, verbose: bool) -> String {
     for group in groups(&report.findings) {
         text.push_str(&group_text(&group, verbose));
     }
-    let mean = report.cases.iter().map(|facts| facts.foreground).sum::<f64>() / report.cases.len().max(1) as f64;
+    let shares: Vec<f64> = report.cases.iter().filter_map(|facts| facts.foreground).collect();
+    let mean = match shares.len() {
+        0 => "foreground unknown: no mask can be read".to_string(),
+        count => format!("foreground {} % on average", short(100.0 * shares.iter().sum::<f64>() / count as f64)),
+    };
     let (unusable, warnings) = (report.count_of(Severity::Unusable), report.count_of(Severity::Warning));
     let verdict = match (unusable, warnings) {
         (0, 0) => "nothing is wrong with it".to_string(),
-        (0, n) => format!("it can be used; {n} warning{}", if n == 1 { "" } else { "s" }),
-        (m, n) => format!("it cannot be used as it is: {m} findings are in the way; {n} warnings"),
+        (0, n) => format!("it can be used; {}", many(n, "warning")),
+        (m, n) => {
+            let are = if m == 1 { "is" } else { "are" };
+            format!("it cannot be used as it is: {} {are} in the way; {}", many(m, "finding"), many(n, "warning"))
+        }
     };
-    text.push_str(&format!("foreground {} % on average\ndigest {}\n{verdict}\n", short(100.0 * mean), report.digest));
+    text.push_str(&format!("{mean}\ndigest {}\n{verdict}\n", report.digest));
     text
+}
+
+fn many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn rows(report: &Report) -> Vec<Vec<String>> {
@@ -169,8 +189,7 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
         };
         let verdict = match (about(Severity::Unusable), about(Severity::Warning)) {
             (0, 0) => "ok".to_string(),
-            (0, 1) => "1 warning".to_string(),
-            (0, n) => format!("{n} warnings"),
+            (0, n) => many(n, "warning"),
             _ => "unusable".to_string(),
         };
         let mut row = vec![id.to_string()];
@@ -184,7 +203,7 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
                     facts.axes.clone(),
                     format!("{} to {}", short(f64::from(channel.low)), short(f64::from(channel.high))),
                     values.join(" "),
-                    format!("{:.2}", 100.0 * facts.foreground),
+                    facts.foreground.map_or(String::new(), |share| format!("{:.2}", 100.0 * share)),
                 ]);
             }
             None => row.extend(["", "", "", "", "", ""].map(String::from)),

@@ -45,7 +45,7 @@ const MEASURES: &[Measure] = &[
     Measure { summary: "range of intensities is unusual", field: "99.5th minus 0.5th percentile", factor: 10.0,
         of: |f| f64::from(f.channels[0].high - f.channels[0].low), hint: "another scanner or unit is no harm, because every image is normalised on its own; another sequence is" },
     Measure { summary: "foreground share is unusual", field: "%", factor: 3.0,
-        of: |f| 100.0 * f.foreground, hint: "is the mask complete, and is it the mask of this image?" },
+        of: |f| 100.0 * f.foreground.unwrap_or(0.0), hint: "is the mask complete, and is it the mask of this image?" },
 ];
 
 const SPACING: &str =

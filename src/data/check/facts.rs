@@ -23,8 +23,8 @@ pub struct Facts {
     pub channels: Vec<ChannelFacts>,
     /// Voxels of every label that occurs, background left out; empty without a mask.
     pub labels: BTreeMap<u8, usize>,
-    /// Share of voxels with a label, 0 to 1.
-    pub foreground: f64,
+    /// Share of voxels with a label, 0 to 1; none without a mask.
+    pub foreground: Option<f64>,
 }
 
 /// Intensities of one channel, over the voxels that have a value.
@@ -60,7 +60,7 @@ impl Facts {
             axes: Orientation::of(&grid.affine).letters(),
             channels: channels.iter().map(|channel| ChannelFacts::of(&channel.voxels)).collect(),
             labels,
-            foreground: mask.map_or(0.0, |mask| labelled as f64 / mask.voxels.len() as f64),
+            foreground: mask.map(|mask| labelled as f64 / mask.voxels.len() as f64),
         }
     }
 

@@ -68,6 +68,30 @@ impl Finding {
         }
     }
 
+    /// The fault that it is where it stands alone.
+    pub fn fault(&self) -> Fault {
+        let mut fault = Fault::new(&self.what);
+        if let Some(file) = &self.file {
+            fault = fault.file(file);
+        }
+        if let Some(field) = &self.field {
+            fault = fault.field(field);
+        }
+        if let Some(expected) = &self.expected {
+            fault = fault.expected(expected);
+        }
+        if let Some(found) = &self.found {
+            fault = fault.found(found);
+        }
+        if let Some(hint) = &self.hint {
+            fault = fault.hint(hint);
+        }
+        match &self.case {
+            Some(case) => fault.in_case(case),
+            None => fault,
+        }
+    }
+
     /// The name of the file alone, which the case's folder makes unique.
     pub fn file_name(&self) -> Option<&str> {
         Path::new(self.file.as_deref()?).file_name()?.to_str()

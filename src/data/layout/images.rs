@@ -1,14 +1,16 @@
 //! Images that are to be predicted: a file, a folder of files, or those of a dataset.
 //!
-//! As everywhere, no file is guessed: a number at the end of a name is a channel only for a model of several channels, or of
-//! one that was trained on numbered files; masks have the name without it.
+//! As everywhere, no file is guessed: a number at the end of a name is a channel in a dataset whose layout says so, and
+//! elsewhere only for a model of several channels, or of one that was trained on numbered files; masks have the name without
+//! it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::description::Description;
 use super::files::{few, listing, nifti_files, stem};
 use super::folders::channel;
-use super::{Layout, bids};
+use super::{Kind, Layout, bids};
 use crate::fault::{Fault, Result};
 
 /// Where images lie in datasets, those without masks first.
@@ -24,12 +26,12 @@ pub struct Found {
 }
 
 /// Finds the images at `path` for a model of so many channels; `numbered` says whether those it was trained on had numbers
-/// at the ends of their names.
+/// at the ends of their names, which counts where no `dataset.json` tells.
 ///
 /// # Errors
 /// If there is nothing at `path`, or no image in it.
 pub fn images(path: &Path, channels: usize, numbered: bool) -> Result<Found> {
-    let numbered = numbered || channels > 1;
+    let numbered = numbers_channels(path).unwrap_or(numbered || channels > 1);
     if path.is_file() {
         return of_file(path, channels, numbered);
     }
@@ -58,6 +60,27 @@ pub fn images(path: &Path, channels: usize, numbered: bool) -> Result<Found> {
         .expected("files named ID.nii.gz or ID.nii, or a dataset")
         .found(listing(path))
         .hint("name the folder in which the images lie; other formats have to be converted to NIfTI"))
+}
+
+/// Whether the dataset to which images belong has a file for each channel, if its `dataset.json` tells: for the dataset,
+/// for one of its folders of images and for a file in one.
+fn numbers_channels(path: &Path) -> Option<bool> {
+    let folder = if path.is_file() { path.parent()? } else { path };
+    let is_inner = FOLDERS.iter().any(|name| folder.ends_with(name));
+    let home = if is_inner { folder.parent()? } else { folder };
+    // The parent of a single name is the current folder.
+    let home = if home.as_os_str().is_empty() { Path::new(".") } else { home };
+    let description = home.join("dataset.json");
+    if !description.is_file() {
+        return None;
+    }
+    match Layout::find(home).map(|layout| layout.kind) {
+        Ok(Kind::NnUnet) => Some(true),
+        Ok(Kind::Decathlon) => Some(false),
+        Ok(_) => None,
+        // Without images to train on, words alone tell; those of the Decathlon are also used for numbered files.
+        Err(_) => Description::read(&description).ok().filter(|said| said.numbered).map(|_| true),
+    }
 }
 
 /// Whether the name of a case's image has a channel number.
@@ -126,7 +149,7 @@ fn complete(folder: &Path, id: &str, files: &BTreeMap<usize, &PathBuf>, channels
     if let Some(missing) = (0..channels).find(|number| !files.contains_key(number)) {
         return Err(Fault::new("case lacks a channel")
             .file(folder)
-            .field(format!("channel {missing} of case {id}"))
+            .field(format!("channel {missing}"))
             .expected(format!("{id}_{missing:04}.nii.gz"))
             .found(found())
             .hint(format!("the model was trained on {channels} channel(s), numbered from _0000")));
@@ -134,7 +157,6 @@ fn complete(folder: &Path, id: &str, files: &BTreeMap<usize, &PathBuf>, channels
     if let Some((_, stranger)) = files.iter().find(|(number, _)| **number >= channels) {
         return Err(Fault::new("image is a channel that the model does not know")
             .file(stranger)
-            .field(format!("case {id}"))
             .expected(format!("channels 0 to {}", channels - 1))
             .found(found())
             .hint("move the file away, or train a model with this channel"));
@@ -197,6 +219,25 @@ mod tests {
         assert_eq!(cases(&two.path().join("a_0001.nii"), 2, false), expected[..1]);
         // All channels in one file.
         assert_eq!(cases(folder(&["a.nii"]).path(), 2, false), [pair("a", "a.nii")]);
+    }
+
+    #[test]
+    fn a_dataset_knows_better_than_the_model_what_a_number_is() {
+        let said = |names: &str| format!(r#"{{{names}, "labels": {{"background": 0, "bone": 1}}}}"#);
+        let home = folder(&["imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesTs/b_0000.nii.gz"]);
+        std::fs::write(home.path().join("dataset.json"), said(r#""channel_names": {"0": "T2"}"#)).unwrap();
+        let expected = [pair("b", "b_0000.nii.gz")];
+        for inside in ["", "imagesTs", "imagesTs/b_0000.nii.gz"] {
+            assert_eq!(cases(&home.path().join(inside), 1, false), expected, "{inside}");
+        }
+        std::fs::remove_dir_all(home.path().join("imagesTr")).unwrap();
+        assert_eq!(cases(home.path(), 1, false), expected, "without images to train on");
+        // In the Decathlon, channels are in one file, and numbers are those of cases.
+        let home = folder(&["imagesTr/a_0007.nii.gz", "labelsTr/a_0007.nii.gz"]);
+        std::fs::write(home.path().join("dataset.json"), said(r#""modality": {"0": "T1", "1": "T2"}"#)).unwrap();
+        for (channels, numbered) in [(1, true), (2, false)] {
+            assert_eq!(cases(home.path(), channels, numbered), [pair("a_0007", "a_0007.nii.gz")]);
+        }
     }
 
     #[test]

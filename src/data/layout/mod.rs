@@ -174,7 +174,7 @@ pub(super) fn nameless(values: impl IntoIterator<Item = u8>) -> Vec<(u8, String)
 
 /// A fault of one case where only one can be told: how many more there are, and where they are all told.
 pub(super) fn in_case(fault: Fault, id: &str, more: usize, folder: &Path) -> Fault {
-    let fault = fault.or_field(&format!("case {id}"));
+    let fault = fault.in_case(id);
     match more {
         0 => fault,
         1 => fault

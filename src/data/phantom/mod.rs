@@ -14,7 +14,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::case::{Case, Dataset};
+use super::case::Case;
+use super::dataset::Dataset;
 use super::digest::digest;
 use super::nifti;
 use super::preprocess::Preprocess;

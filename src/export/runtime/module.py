@@ -12,30 +12,41 @@
         if logits.dtype not in (torch.float32, torch.float64):
             logits = logits.float()  # 16 bits hold no sums over voxels
         target, mask = self._targets(logits, target, mask)
+        if mask is not None:  # whatever stands there has no part in it, be it infinite
+            logits = torch.where(mask, logits, torch.zeros_like(logits))
         v = _Voxels(logits, target.to(logits.dtype), mask, spacing, self.progress, self.SOFTMAX)
-        value = self._formula(v)
-        if not torch.is_tensor(value):
-            value = logits.new_tensor(value)
-        return value.reshape(value.shape or (1, 1, 1)).expand(v.samples, v.classes, 1).squeeze(2)
+        return self.scale * self._formula(v).expand(v.samples, v.classes, 1).squeeze(2)
 
     def _targets(self, logits, target, mask):
-        """One target per class from a label map [N, 1, ...] or [N, ...], in which 0 is the background.
+        """One target per class, and which voxels count.
 
-        One channel more than there are logits marks voxels that do not count, as in the region targets of nnU-Net.
+        A target with one channel (or none) of whole numbers, or for several channels of logits, is a label map in which 0 is
+        the background. With `ignore_index` a last channel more marks voxels that do not count, as nnU-Net's regions have it.
         """
-        if target.dim() == logits.dim() - 1:
-            target = target.unsqueeze(1)
-        if self.ignore_index is not None and target.shape[1] == logits.shape[1] + 1:
-            counts, target = target[:, -1:] == 0, target[:, :-1]
-            mask = counts if mask is None else mask.bool() & counts
-        if target.shape[2:] != logits.shape[2:] or target.shape[1] not in (1, logits.shape[1]):
-            raise ValueError(f"target of shape {tuple(target.shape)} does not fit logits of shape {tuple(logits.shape)}")
-        if self.ignore_index is not None and target.shape[1] == 1:
-            counts = target != self.ignore_index
-            mask = counts if mask is None else mask.bool() & counts
-            target = torch.where(counts, target, torch.zeros_like(target))
-        if target.shape[1] != logits.shape[1]:
+        classes = logits.shape[1]
+        target, mask = (x.unsqueeze(1) if x is not None and x.dim() == logits.dim() - 1 else x for x in (target, mask))
+        fits = lambda x, channels: x.dim() == logits.dim() and x.shape[1] in channels and x[:, :1].shape == logits[:, :1].shape
+        marked = self.ignore_index is not None and classes + 1
+        if not fits(target, (1, classes, marked)) or (mask is not None and not fits(mask, (1,))):
+            shapes = [tuple(x.shape) for x in (target, mask, logits) if x is not None]
+            raise ValueError(f"target (and mask) do not fit the logits: shapes {shapes}")
+        mask = None if mask is None else mask.bool()
+        if self.ignore_index is not None:
+            if target.shape[1] == classes + 1:
+                counts, target = target[:, -1:] == 0, target[:, :-1]
+            elif target.shape[1] == 1:
+                counts = target != self.ignore_index
+                target = torch.where(counts, target, torch.zeros_like(target))
+            else:
+                raise ValueError("ignore_index needs a label map, or a last channel that marks what does not count")
+            mask = counts if mask is None else mask & counts
+        if target.shape[1] == 1 and (classes > 1 or not target.is_floating_point()):
             first = 0 if self.SOFTMAX else 1
-            labels = torch.arange(first, first + logits.shape[1], device=target.device)
+            last = first + classes - 1
+            if target.min() < 0 or target.max() > last:
+                raise ValueError(f"labels {target.min().item()} to {target.max().item()} for classes up to {last}")
+            labels = torch.arange(first, last + 1, device=target.device)
             target = target == labels.reshape(1, -1, *[1] * (target.dim() - 2))
-        return target, None if mask is None else mask.bool()
+        elif target.is_floating_point() and (target.min() < 0 or target.max() > 1):
+            raise ValueError(f"target from {target.min().item()} to {target.max().item()} instead of 0 to 1")
+        return target, mask

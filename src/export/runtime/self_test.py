@@ -5,7 +5,7 @@ def _self_test():
     for dtype, of_value, of_gradient in ((torch.float64, 1e-7, 1e-7), (torch.float32, 1e-5, 1e-4)):
         tensor = lambda values: torch.tensor(values, dtype=dtype).reshape(TEST["shape"])
         logits = tensor(TEST["logits"]).requires_grad_()
-        loss = {CLASS}()
+        loss = {CLASS}(scale=1.0)
         loss.progress = TEST["progress"]
         found = loss(logits, tensor(TEST["target"]), spacing=TEST["spacing"])
         found.backward()

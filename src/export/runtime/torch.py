@@ -103,6 +103,15 @@ def _distance_map(inside, spacing, signed, in_mm):
     return torch.where(inside, -depth, outwards)
 
 
+def _others(z):
+    """For every class log(sum exp z) over the others. 1 - p has its digits where p is small, so the largest goes apart."""
+    total = z.logsumexp(1, keepdim=True)
+    largest = z.argmax(1, keepdim=True)
+    p = (z - total).exp().scatter(1, largest, 0.0)
+    rest = z.scatter(1, largest, float("-inf")).logsumexp(1, keepdim=True)
+    return (total + (-p).log1p()).scatter(1, largest, rest)
+
+
 class _Voxels:
     """What is known of the voxels of a batch, [samples, classes, voxels]; values per sample and class have one voxel."""
 
@@ -112,8 +121,7 @@ class _Voxels:
         z, self.y = logits.flatten(2), target.flatten(2)
         self.mask = None if mask is None else mask.flatten(2).expand(self.y.shape)
         if softmax:  # a softmax is a sigmoid of the logit against all others together
-            others = [torch.cat([z[:, :k], z[:, k + 1 :]], 1).logsumexp(1) for k in range(self.classes)]
-            z = z - torch.stack(others, 1)
+            z = z - _others(z)
         self.z, self.p, self.q = z, z.sigmoid(), (-z).sigmoid()
 
     @property

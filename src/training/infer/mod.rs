@@ -1,8 +1,11 @@
 //! From networks and a case to a mask, and to probabilities, on the grid of the case's file.
 //!
-//! A volume goes through [`sweep`] and comes out as planes of logits, first axis first, which are resized to the resolution of
-//! the file and decided as they come; then the mask is put where the image was cut out of its file. So a prediction needs memory for the image, the mask and a slab of logits, whatever the
-//! number of classes; only who asks for probabilities ([`Prediction`]) keeps all logits.
+//! A volume goes through `sweep` and comes out as planes of logits, first axis first, which are resized to the resolution of
+//! the file and decided as they come; then the mask is put where the image was cut out of its file. So a mask needs memory for
+//! the image as it is read and as it is prepared, for the mask, and for a slab of logits: as many planes as a patch has, for
+//! each output and one more for weights. That grows with the number of outputs, but not with the number of planes of the
+//! volume. [`Window::Whole`] sees a volume at once and holds all its logits and feature maps; who asks for probabilities
+//! ([`Prediction`], to judge test volumes) keeps all logits as well.
 
 mod decide;
 mod prediction;
@@ -38,7 +41,7 @@ impl Inference<'_> {
     /// after each plane of the mask and may end the work.
     ///
     /// # Errors
-    /// If the network wants another number of channels, or those of `plane`.
+    /// If the network wants another number of channels, one of its outputs is not a number, or those of `plane`.
     pub fn mask(
         &self,
         image: &[&[f32]],
@@ -48,6 +51,9 @@ impl Inference<'_> {
     ) -> Result<Volume<u8>> {
         let mut voxels = Vec::new();
         self.planes(image, way, &mut |logits, outputs| {
+            if logits.iter().any(|logit| logit.is_nan()) {
+                return Err(not_a_number());
+            }
             voxels.extend(decide(logits, outputs, outputs > classes));
             plane()
         })?;
@@ -68,6 +74,12 @@ impl Inference<'_> {
         let mut planes = way.planes(outputs);
         sweep::sweep(self, image, way.grid().shape, &mut |plane| planes.push(plane, |_, logits| tell(logits, outputs)))
     }
+}
+
+fn not_a_number() -> Fault {
+    Fault::new("the network's output is not a number").field("model").expected("logits").found("NaN").hint(
+        "did its training diverge, or has the image values beyond those of float32? another model of the run may do",
+    )
 }
 
 #[cfg(test)]
@@ -112,6 +124,16 @@ mod tests {
             let plain = masks(&networks, Window::Whole, [false; 3], [false; 3]);
             assert_ne!(masks(&networks, Window::Whole, flips, [false; 3]), plain, "mirroring changes nothing");
         }
+    }
+
+    #[test]
+    fn an_output_that_is_no_number_is_a_fault_and_no_background() {
+        let networks = [network(1)];
+        let Prepared { mut channels, way } = Preprocess::default().prepare(&[image([false; 3])]).unwrap();
+        channels[0].voxels[100] = f32::NAN;
+        let inference = Inference { networks: &networks, window: Window::Whole, mirror: [false; 3] };
+        let fault = inference.mask(&[&channels[0].voxels], &way, 2, &mut || Ok(())).unwrap_err();
+        assert_eq!(fault.summary(), "the network's output is not a number");
     }
 
     #[test]

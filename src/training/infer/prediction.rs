@@ -14,11 +14,17 @@ use crate::volume::Volume;
 /// largest probability, above 0.5 if each class has a sigmoid of its own.
 ///
 /// # Errors
-/// If the network wants another number of channels, or the case cannot be read any more.
+/// If the network wants another number of channels, or the case cannot be read any more. Outputs that are no numbers are
+/// background here: a search ranks such a network last, and goes on.
 pub fn predict(network: &UNet3d, case: &Case, window: Window) -> Result<Volume<u8>> {
     let inference = Inference { networks: std::slice::from_ref(network), window, mirror: [false; 3] };
     let channels = whole(case)?;
-    inference.mask(&voxels(&channels), &case.way, case.classes(), &mut || Ok(()))
+    let mut classes = Vec::new();
+    inference.planes(&voxels(&channels), &case.way, &mut |logits, outputs| {
+        classes.extend(decide(logits, outputs, outputs > case.classes()));
+        Ok(())
+    })?;
+    case.way.place(classes, 0)
 }
 
 /// The image, in memory.
