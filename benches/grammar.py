@@ -56,6 +56,14 @@ def share(part, whole):
     return f"{len(part)} of {n}: {100 * p:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
 
 
+def fisher(first, of_first, second, of_second):
+    """Two-sided p of Fisher's exact test: all tables that are no likelier than this one (Fisher 1935)."""
+    hits, everybody = first + second, of_first + of_second
+    likely = lambda k: math.comb(of_first, k) * math.comb(of_second, hits - k) / math.comb(everybody, hits)
+    tables = [likely(k) for k in range(max(0, hits - of_second), min(hits, of_first) + 1)]
+    return sum(table for table in tables if table <= likely(first) * (1 + 1e-9))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lossgen", default="lossgen", help="the program")
@@ -74,6 +82,7 @@ def main():
     tried = lambda losses, key: [row for row in losses if key == "dice" or row[key] is not None or row["dice"] is None]
     for key, title in (("scratch_dice", "from nothing"), ("dice", "from the shared start")):
         print(f"\n{title}: Dice + CE {controls[0][key]:.4f}, cross-entropy {controls[1][key]:.4f}")
+        counts = {}
         for name, losses in ((name, tried(losses, key)) for name, losses in found.items()):
             dice = [max(of(row, key), 0.0) for row in losses]
             print(f"  {name:<10} Dice, least, quartiles, most: " + " ".join(f"{value:.3f}" for value in quantiles(dice)))
@@ -83,6 +92,11 @@ def main():
                 above = [row for row in losses if of(row, key) > control[key]]
                 print(f"             at least 0.5 of {label} {share(good, losses)}")
                 print(f"             at least 0.95 of it {share(near, losses)}; above it {len(above)}")
+                counts[name, label] = len(near), len(losses)
+        for label in ("Dice + CE", "cross-entropy"):
+            for first, second in zip(list(found), list(found)[1:]):
+                p = fisher(*counts[first, label], *counts[second, label])
+                print(f"  0.95 of {label}, {first} against {second}: p = {p:.2g} (Fisher's exact test)")
     print("\nKendall's tau between the share of Dice + CE that free predictions reach (the least over starts) and Dice")
     for name, losses in [*found.items(), ("all", [row for losses in found.values() for row in losses])]:
         for key, title in (("scratch_dice", "from nothing"), ("dice", "from the shared start")):

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 use rayon::ThreadPoolBuilder;
 
-use super::bench::Stopwatch;
+use super::stopwatch::Stopwatch;
 use super::term::{Term, table};
 use super::{Common, STOP};
 use crate::atlas::{Atlas, Ladder, Landmark, Row, ladder};

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::bench::Stopwatch;
 use super::data::check::before_training;
+use super::stopwatch::Stopwatch;
 use super::term::Term;
 use super::{Common, user_cache};
 use crate::data::augment::Axis;

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use super::bench::Stopwatch;
 use super::config::Config;
 use super::manifest::{Command, Manifest, check_digest, check_kernels};
+use super::stopwatch::Stopwatch;
 use super::term::{Term, table};
 use super::watcher::Watcher;
 use super::{Common, STOP};

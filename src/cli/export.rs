@@ -1,7 +1,8 @@
 //! `lossgen export`: a loss to take home.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::activation::ActivationOption;
 use super::term::Term;
 use super::{Common, reference};
 use crate::export::{Export, Row, TARGETS, Target, is_name};
@@ -23,7 +24,8 @@ pub(super) struct Arguments {
     /// Name of the class or function, in small letters [default: that of the loss, or `discovered_loss`]
     #[arg(long)]
     name: Option<String>,
-    /// How logits become probabilities [default: softmax for nnunet, sigmoid for the others]
+    /// How logits become probabilities; with a softmax the first channel is the background [default: softmax for nnunet,
+    /// sigmoid for the others]
     #[arg(long, value_enum)]
     activation: Option<ActivationOption>,
     /// Classes of the batch on which the file tests itself; with a softmax the background is one [default: 3, or 1]
@@ -35,20 +37,11 @@ pub(super) struct Arguments {
     scale: Option<f64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ActivationOption {
-    /// Every channel on its own, without a background
-    Sigmoid,
-    /// The channels of a voxel sum to 1, the first is the background
-    Softmax,
-}
-
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
     let target = target(&arguments.to)?;
-    let softmax = match arguments.activation {
-        None => target.target == Target::Nnunet,
-        Some(option) => option == ActivationOption::Softmax,
-    };
+    let usual = if target.target == Target::Nnunet { Activation::Softmax } else { Activation::Sigmoid };
+    let activation = arguments.activation.map_or(usual, Activation::from);
+    let softmax = activation == Activation::Softmax;
     let classes = arguments.classes.map_or(if softmax { 3 } else { 1 }, |classes| classes as usize);
     if softmax && classes < 2 {
         return Err(Fault::new("a softmax needs at least two classes")
@@ -68,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         title: &found.loss.name,
         name: &name(arguments)?,
         formula: &found.loss.formula,
-        activation: if softmax { Activation::Softmax } else { Activation::Sigmoid },
+        activation,
         classes,
         scale,
     };

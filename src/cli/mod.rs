@@ -1,5 +1,6 @@
 //! The command: what was typed, what it means, what is printed, and the exit code.
 
+mod activation;
 mod atlas;
 mod bench;
 mod config;
@@ -16,6 +17,7 @@ mod manifest;
 mod predict;
 mod reference;
 mod results;
+mod stopwatch;
 mod study;
 mod term;
 mod train;

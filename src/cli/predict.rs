@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use super::bench::Stopwatch;
+use super::stopwatch::Stopwatch;
 use super::term::{Term, table};
 use super::{Common, STOP};
 use crate::data::augment::Axis;

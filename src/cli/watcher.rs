@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use indicatif::ProgressBar;
 
 use super::STOP;
-use super::bench::Stopwatch;
+use super::stopwatch::Stopwatch;
 use super::term::Term;
 use crate::evolution::{Event, Trial};
 

@@ -112,6 +112,26 @@ impl Individual {
     }
 }
 
+#[cfg(test)]
+impl Individual {
+    /// One that got the whole training, with these gains.
+    pub(super) fn with_gains(id: u64, formula: &str, gains: Vec<Gain>) -> Self {
+        Self {
+            id,
+            birth: 0,
+            island: 0,
+            parents: Vec::new(),
+            origin: Origin::Random,
+            formula: formula.parse().expect("a formula of a test"),
+            part: 1,
+            outcome: Outcome::Trained(super::fitness::Score { dice: vec![0.8], hd95_mm: vec![2.0] }),
+            gains,
+            scratch: None,
+            traits: None,
+        }
+    }
+}
+
 /// How an individual was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {

@@ -73,25 +73,11 @@ fn crowding(front: &[usize], values: &[[f64; 3]]) -> Vec<(usize, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fitness::{Gain, Outcome, Score};
-    use super::super::individual::Origin;
+    use super::super::fitness::{Gain, Outcome};
     use super::*;
 
     fn one(id: u64, dice: f64, hd95_mm: f64, formula: &str) -> Individual {
-        let score = Score { dice: vec![0.8], hd95_mm: vec![2.0] };
-        Individual {
-            id,
-            birth: 0,
-            island: 0,
-            parents: Vec::new(),
-            origin: Origin::Random,
-            formula: formula.parse().unwrap(),
-            part: 1,
-            outcome: Outcome::Trained(score),
-            gains: vec![Gain { dice: vec![dice], hd95_mm }],
-            scratch: None,
-            traits: None,
-        }
+        Individual::with_gains(id, formula, vec![Gain { dice: vec![dice], hd95_mm }])
     }
 
     #[test]

@@ -167,8 +167,7 @@ fn frequencies(sizes: impl Iterator<Item = usize>) -> BTreeMap<usize, f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fitness::{Gain, Outcome, Score};
-    use super::super::individual::Origin;
+    use super::super::fitness::{Gain, Outcome};
     use super::*;
     use crate::rng::{Purpose, stream};
 
@@ -181,19 +180,7 @@ mod tests {
 
     fn one(id: u64, gains: &[f64]) -> Individual {
         let gain = |dice: &f64| Gain { dice: vec![*dice], hd95_mm: 0.0 };
-        Individual {
-            id,
-            birth: 0,
-            island: 0,
-            parents: Vec::new(),
-            origin: Origin::Random,
-            formula: "(mean abs_diff)".parse().unwrap(),
-            part: 1,
-            outcome: Outcome::Trained(Score { dice: vec![0.5], hd95_mm: vec![1.0] }),
-            gains: gains.iter().map(gain).collect(),
-            scratch: None,
-            traits: None,
-        }
+        Individual::with_gains(id, "(mean abs_diff)", gains.iter().map(gain).collect())
     }
 
     #[test]

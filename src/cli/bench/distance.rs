@@ -5,8 +5,8 @@
 use clap::Args;
 
 use super::super::term::Term;
+use super::durations::measure;
 use super::scene::{self, Mask};
-use super::stopwatch::measure;
 use super::{Repeats, Report};
 use crate::fault::Result;
 use crate::volume::distance::distance;

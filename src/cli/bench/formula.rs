@@ -9,9 +9,10 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::super::reference;
+use super::super::stopwatch::Stopwatch;
 use super::super::term::Term;
+use super::durations::{Durations, measure};
 use super::step::size;
-use super::stopwatch::{Durations, Stopwatch, measure};
 use super::{Repeats, Report};
 use crate::fault::Result;
 use crate::formula::Formula;

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use clap::Args;
 use rand::RngExt;
 
+use super::super::stopwatch::Stopwatch;
 use super::super::term::Term;
-use super::stopwatch::{Durations, Stopwatch, measure};
+use super::durations::{Durations, measure};
 use super::{Repeats, Report};
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;

@@ -6,12 +6,12 @@
 //! `benches/pair.py` does.
 
 mod distance;
+mod durations;
 mod formula;
 mod gates;
 mod report;
 mod scene;
 mod step;
-mod stopwatch;
 mod surfaces;
 
 use clap::{Args, Subcommand};
@@ -20,7 +20,6 @@ use super::Common;
 use super::term::Term;
 use crate::fault::{Fault, Result};
 use report::Report;
-pub(super) use stopwatch::Stopwatch;
 
 /// One of the benchmarks; without a name the training step, the one that says how much a search can afford.
 #[derive(Debug, Args)]

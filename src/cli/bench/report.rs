@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::super::term::table;
 use super::Repeats;
-use super::stopwatch::Durations;
+use super::durations::Durations;
 
 /// The result of one benchmark.
 pub(super) struct Report {

@@ -9,9 +9,10 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 
+use super::super::stopwatch::Stopwatch;
 use super::super::term::Term;
 use super::super::{STOP, reference};
-use super::stopwatch::{Durations, Stopwatch};
+use super::durations::Durations;
 use super::{Repeats, Report, formula, stopped};
 use crate::data::{Augment, PatchSampler, Phantom, Preprocess};
 use crate::fault::{Fault, Result};

@@ -4,8 +4,8 @@
 //! the sum of what it computes.
 
 use super::super::term::Term;
+use super::durations::measure;
 use super::scene::{self, Mask};
-use super::stopwatch::measure;
 use super::{Repeats, Report};
 use crate::fault::Result;
 use crate::metrics::{Metric, evaluate};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::activation::ActivationOption;
 use crate::cli::reference;
 use crate::cli::term::Term;
 use crate::data::npy::{self, Array};
@@ -60,14 +61,6 @@ enum ReductionOption {
     Sum,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ActivationOption {
-    /// Every channel on its own
-    Sigmoid,
-    /// The channels of a voxel sum to 1
-    Softmax,
-}
-
 /// What the arrays say, checked.
 struct Batch {
     shape: [usize; 5],
@@ -86,15 +79,16 @@ pub(super) fn run(arguments: &Arguments, term: &Term) -> Result<()> {
     }
     let batch = Batch::read(arguments)?;
     let channels = batch.shape[1];
-    let activation = match (arguments.activation, channels) {
-        (Some(ActivationOption::Softmax), 1) => {
+    let activation = match (arguments.activation.map(Activation::from), channels) {
+        (Some(Activation::Softmax), 1) => {
             return Err(Fault::new("a softmax needs at least two channels")
                 .field("--activation")
                 .expected("sigmoid for logits of one channel")
                 .found("softmax"));
         }
-        (Some(ActivationOption::Sigmoid), _) | (None, 1) => Activation::Sigmoid,
-        (Some(ActivationOption::Softmax) | None, _) => Activation::Softmax,
+        (Some(activation), _) => activation,
+        (None, 1) => Activation::Sigmoid,
+        (None, _) => Activation::Softmax,
     };
     let classes = match (channels, activation) {
         (1, _) => Classes::Foreground,

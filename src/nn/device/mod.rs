@@ -111,7 +111,19 @@ pub fn settle(place: Place) {
 
 /// Where tensors live: on the CPU unless something else was decided.
 pub fn place() -> Place {
-    *PLACE.get_or_init(|| Place::Cpu)
+    *PLACE.get_or_init(undecided)
+}
+
+#[cfg(not(test))]
+fn undecided() -> Place {
+    Place::Cpu
+}
+
+/// Unit tests decide nothing: `LOSSGEN_TEST_DEVICE=cuda` runs them on a GPU.
+#[cfg(test)]
+fn undecided() -> Place {
+    let wanted = std::env::var("LOSSGEN_TEST_DEVICE").map_or(DeviceChoice::Cpu, |typed| typed.parse().unwrap());
+    wanted.resolve().unwrap().0
 }
 
 /// The device of all tensors.

@@ -1,12 +1,12 @@
-//! The only clock of the program: durations of repeats, and the two numbers said of them.
+//! Durations of repeats, and the two numbers said of them.
 //!
 //! Median and minimum, because other programs can only add time: the median says what a run costs here, the minimum what
 //! the machine can do. A mean would say how busy the others were.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use super::super::STOP;
+use super::super::stopwatch::Stopwatch;
 use super::super::term::Term;
 use super::{Repeats, stopped};
 use crate::fault::Result;
@@ -47,28 +47,6 @@ impl Durations {
     /// The smallest, in ms; NaN of none.
     pub(super) fn min(&self) -> f64 {
         Summary::of(&self.0).min
-    }
-}
-
-/// Tells the time between two looks at it.
-pub(in crate::cli) struct Stopwatch(Instant);
-
-impl Stopwatch {
-    pub(in crate::cli) fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    /// Time since the last lap or the start, in minutes.
-    pub(in crate::cli) fn minutes(&self) -> f64 {
-        self.0.elapsed().as_secs_f64() / 60.0
-    }
-
-    /// Time since the last lap or the start, in ms.
-    pub(in crate::cli) fn lap(&mut self) -> f64 {
-        let now = Instant::now();
-        let milliseconds = now.duration_since(self.0).as_secs_f64() * 1e3;
-        self.0 = now;
-        milliseconds
     }
 }
 
