@@ -22,10 +22,12 @@ from strategies import dice, wilcoxon
 
 
 def trained(run):
-    """The losses of a run of `lossgen train`, with Dice per case in per cent."""
+    """The losses of a run of `lossgen train` that have trained in every fold, with Dice per case in per cent."""
     with open(run / "cases.csv", newline="") as file:
         names = list(dict.fromkeys(row["loss"] for row in csv.DictReader(file)))
-    return {name: dice(run, name) for name in names}
+    found = {name: dice(run, name) for name in names}
+    most = max(map(len, found.values()))
+    return {name: cases for name, cases in found.items() if len(cases) == most}
 
 
 def halves(losses):

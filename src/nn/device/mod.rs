@@ -5,8 +5,6 @@
 //! asks for CUDA is therefore answered by a probe of ours.
 
 #[cfg(feature = "cuda")]
-mod kernels;
-#[cfg(feature = "cuda")]
 mod probe;
 
 use std::fmt;
@@ -20,7 +18,7 @@ use crate::fault::{Fault, Result};
 /// What a person asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The best there is.
+    /// The CPU, until a GPU has been seen to be faster: see docs/benchmarks.md.
     Auto,
     /// The CPU.
     Cpu,
@@ -51,7 +49,7 @@ impl FromStr for DeviceChoice {
                     .field("--device")
                     .expected("auto, cpu, cuda or cuda:N")
                     .found(format!("`{typed}`"))
-                    .hint("leave the option out to take the best there is")
+                    .hint("leave the option out to compute on the CPU")
             }),
         }
     }
@@ -87,11 +85,11 @@ impl DeviceChoice {
                     .found(why)
                     .hint("`--device cpu` computes on the CPU")),
             },
-            Self::Auto if cfg!(not(feature = "cuda")) => Ok((Place::Cpu, None)),
-            Self::Auto => Ok(match cuda_devices() {
-                Ok(_) => (Place::Cuda(0), None),
-                Err(why) => (Place::Cpu, Some(format!("{why}: using the CPU"))),
-            }),
+            Self::Auto => {
+                // Told only to who built the program for it.
+                let remark = "there is a CUDA device; `--device cuda` takes it, and tunes its kernels for many minutes first";
+                Ok((Place::Cpu, cuda_devices().is_ok().then(|| remark.to_string())))
+            }
         }
     }
 }
@@ -108,10 +106,6 @@ static PLACE: OnceLock<Place> = OnceLock::new();
 
 /// Decides where tensors live from now on; what was decided first stands.
 pub fn settle(place: Place) {
-    #[cfg(feature = "cuda")]
-    if matches!(place, Place::Cuda(_)) {
-        kernels::keep();
-    }
     let _ = PLACE.set(place);
 }
 
