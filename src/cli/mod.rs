@@ -14,6 +14,7 @@ mod inspect;
 mod learn;
 mod loss;
 mod manifest;
+mod lineage;
 mod predict;
 mod reference;
 mod results;
@@ -78,7 +79,7 @@ struct Common {
 enum Command {
     /// Search for a loss; without a configuration, on built-in phantoms in a few minutes
     Evolve(evolve::Arguments),
-    /// Show a population: table, Pareto front, one individual, lineage, DOT
+    /// Show a population: table, Pareto front, one individual, lineage as DOT or SVG
     Inspect(inspect::Arguments),
     /// Learn a loss by what helps networks most, and find the formula nearest to it
     Learn(learn::Arguments),
