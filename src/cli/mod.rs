@@ -14,7 +14,7 @@ mod inspect;
 mod learn;
 mod loss;
 mod manifest;
-mod lineage;
+mod phases;
 mod predict;
 mod reference;
 mod results;
@@ -169,6 +169,18 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
 }
 
 /// The first signal asks, the second does not.
+    if common.verbose {
+        phases::listen();
+    }
+    let done = command(cli, term);
+    if let Some(times) = phases::text() {
+        term.detail(&format!("\nwhere the time went; of trainings at the same time the sum\n\n{times}"));
+    }
+    done
+}
+
+fn command(cli: &Cli, term: &Term) -> Result<()> {
+    let common = &cli.common;
 fn listen_for_signals() -> Result<()> {
     ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {

@@ -26,6 +26,7 @@ use crate::losses;
 use crate::losses::strategy::Strategy;
 use crate::metrics::{Metric, evaluate};
 use crate::nn::{self, UNet3d, UNet3dConfig, Weights};
+use crate::phase::{self, Phase, Stage};
 use crate::rng::{Purpose, stream};
 use crate::run::RunDir;
 
@@ -139,7 +140,10 @@ impl<'a> Proxy<'a> {
         let fresh = self.fresh(0);
         let starts = self.starts(run, watch)?;
         let mut control = None;
-        let work = |_| starts[0].network(&nn::device()).and_then(|network| self.score(&network));
+        let work = |_| {
+            phase::begin(Stage::Starts);
+            starts[0].network(&nn::device()).and_then(|network| self.score(&network))
+        };
         workers::run(1, self.threads, self.stop, work, &mut |_, result| {
             control = Some(result);
             true
@@ -209,6 +213,7 @@ impl<'a> Proxy<'a> {
         let sequence = if start == 0 { WARM_SEQUENCE } else { START_SEQUENCES + start as u64 };
         let loss = Strategy::fixed(formula);
         let job = Job { cases: &self.train, loss: &loss, recipe: &recipe, seed: self.seed, sequence };
+        phase::begin(Stage::Starts);
         let network = self.fresh(start).network(&nn::device().autodiff())?;
         match train(network, &job, &mut |step| watch(step.number, step.loss)) {
             Training::Finished(network) => {
@@ -251,6 +256,7 @@ impl<'a> Proxy<'a> {
         let network = nn::inference(network);
         for case in &self.validation {
             let mask = predict(&network, case, self.config.window)?;
+            phase::end(Phase::Predict);
             let truth = case.native_label.whole()?;
             let classes = case.classes() as f64;
             let (mut dice, mut hd95) = (0.0, 0.0);
@@ -263,6 +269,7 @@ impl<'a> Proxy<'a> {
             }
             score.dice.push(dice / classes);
             score.hd95_mm.push(hd95 / classes);
+            phase::end(Phase::Judge);
         }
         Ok(score)
     }
@@ -287,6 +294,7 @@ impl Judge<'_> {
     /// What becomes of one loss; `None` if the work was stopped.
     fn judge(&self, trial: Trial, loss: &Formula) -> Result<Option<Outcome>> {
         let proxy = &self.proxy;
+        phase::begin(if trial == Trial::Scratch { Stage::Scratch } else { Stage::Candidates });
         match trial {
             Trial::Proxy { part, replicate } => {
                 // Rungs take turns, too: nobody comes through by suiting a single start.
