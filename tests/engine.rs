@@ -7,11 +7,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use lossgen::evolution::{
-    Breeder, Ended, Headroom, Individual, Origin, Search, SearchConfig, StopReason, Strategy, Winner, newest_population,
+    Breeder, Ended, HEADROOM, Headroom, Individual, Origin, Search, SearchConfig, StopReason, Strategy, Winner,
+    newest_population,
 };
 use lossgen::fault::Result;
 use lossgen::gates::{Gate, Open};
 use lossgen::grammar::Grammar;
+use lossgen::notation;
 use lossgen::rng::{Purpose, stream};
 use lossgen::run::RunDir;
 use lossgen::stats::summary::Summary;
@@ -340,4 +342,16 @@ fn headroom_is_told_from_noise() {
     assert!(clear.rungs[0].tau.unwrap() > 0.8 && clear.rungs[2].tau == Some(1.0));
     assert!(clear.losses.len() > 10 && clear.rungs.iter().map(|rung| rung.steps).eq([10, 30, 90]));
     assert!(vague.rungs[2].noise > 10.0 * clear.rungs[2].noise);
+
+    // The judge wants the common learning rate for every loss, and bad ones diverge above it.
+    let sweep = clear.sweep.as_ref().unwrap();
+    assert_eq!(sweep.gains.len(), clear.losses.len());
+    assert!((0..clear.losses.len()).filter_map(|loss| sweep.best(loss)).all(|best| best.factor == 1.0), "{sweep:?}");
+    assert!(clear.verdict().contains("does not owe it to its step size"), "{}", clear.verdict());
+    let read: Headroom = notation::load(&home.path().join("0.2").join(HEADROOM)).unwrap();
+    assert_eq!(read, clear);
+    // What was trained at the common rate for the last rung is not trained again.
+    let journal = std::fs::read_to_string(home.path().join("0.2/journal.jsonl")).unwrap();
+    let trainings = journal.lines().filter(|line| line.contains("\"training\"")).count();
+    assert_eq!(trainings, clear.losses.len() * (3 * 3 + 2 * 2));
 }

@@ -111,11 +111,25 @@ pub enum Trial {
     },
     /// From scratch: what the best must survive. A loss can polish a trained network and yet never train one.
     Scratch,
+    /// As [`Trial::full`], but at another learning rate: does a loss win by its shape or by its step size?
+    Rate {
+        /// The learning rate is multiplied by this
+        times: u32,
+        /// and divided by this.
+        over: u32,
+        /// As that of [`Trial::Proxy`], with the same patches and start.
+        replicate: u32,
+    },
 }
 
 impl Trial {
     /// A training of all steps, the first replicate.
     pub const FULL: Self = Self::full(0);
+
+    /// Whether what it gives is a difference to the control, which must have trained then.
+    pub fn needs_control(self) -> bool {
+        matches!(self, Self::Proxy { .. } | Self::Scratch)
+    }
 
     /// A training of all steps.
     pub const fn full(replicate: u32) -> Self {
@@ -131,6 +145,9 @@ impl fmt::Display for Trial {
             Self::Proxy { part, replicate: 0 } => write!(f, "1/{part} of the steps"),
             Self::Proxy { part, replicate } => write!(f, "1/{part} of the steps, replicate {replicate}"),
             Self::Scratch => write!(f, "from scratch"),
+            Self::Rate { times, over, replicate } => {
+                write!(f, "all steps at {times}/{over} of the learning rate, replicate {replicate}")
+            }
         }
     }
 }

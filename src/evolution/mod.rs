@@ -22,6 +22,7 @@ mod rungs;
 mod select;
 mod strategy;
 mod succession;
+mod sweep;
 mod winner;
 
 use std::path::Path;
@@ -38,6 +39,7 @@ pub use ledger::{Spent, settings};
 pub use population::{Population, Twin};
 pub use select::Shrinkage;
 pub use strategy::Strategy;
+pub use sweep::{Best, Sweep};
 pub use winner::{Change, Contender, Nearest, Tuning, WINNER, Winner, nearest};
 
 use crate::fault::{Fault, Result};
@@ -117,14 +119,20 @@ impl Search<'_> {
         Ok(Ended { population, reason, winner })
     }
 
-    /// Measures what the proxy can tell with the whole catalog and three replicates, and writes it down. `None` if the
-    /// watcher wants to stop.
+    /// Measures what the proxy can tell with the whole catalog and three replicates, and what other learning rates would
+    /// change; writes it down. `None` if the watcher wants to stop.
     ///
     /// # Errors
     /// As [`Search::run`].
     pub fn headroom(&self, watch: Watch<'_>) -> Result<Option<Headroom>> {
         let mut ledger = self.ledger()?;
-        self.measure(&Headroom::losses(None), 3, &mut ledger, watch)
+        let losses = Headroom::losses(None);
+        let Some(headroom) = self.measure(&losses, 3, &mut ledger, watch)? else { return Ok(None) };
+        let formulas: Vec<&Formula> = losses.iter().map(|(_, formula)| formula).collect();
+        let Some(sweep) = Sweep::measure(&formulas, &mut ledger, watch)? else { return Ok(None) };
+        let headroom = Headroom { sweep: Some(sweep), ..headroom };
+        self.run.write(HEADROOM, notation::to_text(&headroom)?.as_bytes())?;
+        Ok(Some(headroom))
     }
 
     /// The short form of the report: a few losses and two replicates.

@@ -302,6 +302,12 @@ impl Judge<'_> {
                 let (recipe, sequence) = proxy.trial(part, replicate);
                 proxy.train_from(&self.starts[start], &recipe, sequence, loss)
             }
+            Trial::Rate { times, over, replicate } => {
+                let start = replicate as usize % self.starts.len();
+                let (recipe, sequence) = proxy.trial(1, replicate);
+                let learning_rate = recipe.learning_rate * f64::from(times) / f64::from(over);
+                proxy.train_from(&self.starts[start], &Recipe { learning_rate, ..recipe }, sequence, loss)
+            }
             // The training that made the first start need not be repeated.
             Trial::Scratch if loss.canonical() == control().canonical() => {
                 Ok(Some(Outcome::Trained(self.control.clone())))
@@ -341,6 +347,7 @@ impl Evaluator for Judge<'_> {
     fn steps(&self, trial: Trial) -> u64 {
         match trial {
             Trial::Proxy { part, replicate } => self.proxy.trial(part, replicate).0.steps as u64,
+            Trial::Rate { replicate, .. } => self.proxy.trial(1, replicate).0.steps as u64,
             Trial::Scratch => self.proxy.config.warm_steps as u64,
         }
     }
