@@ -34,7 +34,7 @@ pub use event::{Event, StopReason, Watch};
 pub use fitness::{Evaluator, Gain, Outcome, Score, Trial, control};
 pub use headroom::{HEADROOM, Headroom, Rung};
 pub use individual::{Individual, Origin};
-use ledger::Ledger;
+use ledger::{Ledger, Stage};
 pub use ledger::{Spent, settings};
 pub use population::{Population, Twin};
 pub use select::Shrinkage;
@@ -195,11 +195,23 @@ impl Search<'_> {
         ledger: &mut Ledger<'_>,
         watch: Watch<'_>,
     ) -> Result<Option<Population>> {
-        let Some(brood) = breeder.brood(parents, memory)? else { return Ok(None) };
+        let generation = parents.map_or(0, |parents| parents.generation + 1);
+        let mut adapted = Ok(true);
+        let brood = breeder.brood(parents, memory, &mut |loss| {
+            if matches!(adapted, Ok(true)) {
+                adapted = ledger.train(Stage::Generation(generation), Trial::Adapt, &[loss], watch);
+            }
+            match ledger.outcome(Trial::Adapt, loss)? {
+                Outcome::Adapted { loss } => loss.parse().ok(),
+                _ => None,
+            }
+        })?;
+        // Whoever was bred after a refusal was bred without what the training would have told.
+        let Some(brood) = brood.filter(|_| !matches!(adapted, Ok(false))) else { return Ok(None) };
+        adapted?;
         for skipped in &brood.skipped {
             ledger.tell(skipped, watch)?;
         }
-        let generation = parents.map_or(0, |parents| parents.generation + 1);
         // For the record: there are many, and nobody who watches waits for them.
         for refused in &brood.tally.refused {
             self.run.event(&Event::rejected(generation, refused))?;

@@ -23,7 +23,7 @@ use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::formula::fingerprint;
 use crate::losses;
-use crate::losses::strategy::Strategy;
+use crate::losses::strategy::{Kind, Strategy};
 use crate::metrics::{Metric, evaluate};
 use crate::nn::{self, UNet3d, UNet3dConfig, Weights};
 use crate::phase::{self, Phase, Stage};
@@ -130,6 +130,11 @@ pub struct Judge<'a> {
 const WARM_SEQUENCE: u64 = 0;
 const START_SEQUENCES: u64 = 1 << 23;
 const RUNGS: u64 = 8;
+
+/// The steps of the proxy are divided by this where constants move; and the sequence of patches of that training, which is
+/// that of a rung that no search has: what is adapted is not judged on the patches that it was adapted to.
+const ADAPTING: u32 = 3;
+const ADAPTING_SEQUENCE: u64 = RUNGS;
 
 impl<'a> Proxy<'a> {
     /// Makes the shared starts, or reads those that the run has; `watch` is told every step and says whether to go on.
@@ -251,6 +256,30 @@ impl<'a> Proxy<'a> {
         })
     }
 
+    /// What the constants of a loss become while a network trains from some weights; `None` if the work was stopped.
+    fn adapt(&self, weights: &Weights, loss: &Formula) -> Result<Option<Outcome>> {
+        let unmoved = Outcome::Adapted { loss: loss.canonical().to_string() };
+        let Some(strategy) = Strategy::adapting(&loss.canonical()) else { return Ok(Some(unmoved)) };
+        let network = weights.network(&nn::device().autodiff())?;
+        let (recipe, _) = self.trial(ADAPTING, 0);
+        let job =
+            Job { cases: &self.train, loss: &strategy, recipe: &recipe, seed: self.seed, sequence: ADAPTING_SEQUENCE };
+        let mut constants = Vec::new();
+        let outcome = train(network, &job, &mut |step| {
+            constants.clone_from(&step.moving);
+            !self.stop.load(Ordering::SeqCst)
+        });
+        Ok(match (outcome, strategy.kind) {
+            (Training::Stopped, _) => None,
+            (Training::Diverged { step }, _) => Some(Outcome::Diverged { step }),
+            (Training::Failed(fault), _) => return Err(fault),
+            (Training::Finished(_), Kind::Greedy { loss, greedy, .. }) => {
+                Some(Outcome::Adapted { loss: greedy.at(&loss, &constants).canonical().to_string() })
+            }
+            (Training::Finished(_), _) => Some(unmoved),
+        })
+    }
+
     fn score(&self, network: &UNet3d) -> Result<Score> {
         let mut score = Score { dice: Vec::new(), hd95_mm: Vec::new() };
         let network = nn::inference(network);
@@ -302,6 +331,7 @@ impl Judge<'_> {
                 let (recipe, sequence) = proxy.trial(part, replicate);
                 proxy.train_from(&self.starts[start], &recipe, sequence, loss)
             }
+            Trial::Adapt => proxy.adapt(&self.starts[depth(ADAPTING) as usize % self.starts.len()], loss),
             Trial::Rate { times, over, replicate } => {
                 let start = replicate as usize % self.starts.len();
                 let (recipe, sequence) = proxy.trial(1, replicate);
@@ -347,6 +377,7 @@ impl Evaluator for Judge<'_> {
     fn steps(&self, trial: Trial) -> u64 {
         match trial {
             Trial::Proxy { part, replicate } => self.proxy.trial(part, replicate).0.steps as u64,
+            Trial::Adapt => self.proxy.trial(ADAPTING, 0).0.steps as u64,
             Trial::Rate { replicate, .. } => self.proxy.trial(1, replicate).0.steps as u64,
             Trial::Scratch => self.proxy.config.warm_steps as u64,
         }
