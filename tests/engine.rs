@@ -343,7 +343,8 @@ fn constants_that_moved_in_a_training_are_inherited() {
     let journal = std::fs::read_to_string(path.join("journal.jsonl")).unwrap();
     let adapted: Vec<(String, String)> = journal
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["training"].clone())
+        .map(|line| serde_json::from_str::<serde_json::Value>(&line[line.find('{').unwrap()..]).unwrap())
+        .map(|line| line["training"].clone())
         .filter(|training| training["trial"] == "adapt")
         .map(|training| {
             assert!(training["generation"].is_u64(), "somebody pays: {training}");

@@ -48,6 +48,7 @@ static FIELDS: &[Field] = &[
     field("cache.folder", "folder", "None, or a path", "where these files are; None for the person's cache"),
     field("split.validation", "share of cases", "0 to 1, part of a whole", "cases on which the search judges candidates"),
     field("split.held_out", "share of cases", "0 to 1, part of a whole", "cases that the search never sees: for final trainings and verdicts"),
+    field("split.seed", "", "None, or any whole number", "of the division, where several searches are to be judged on the same cases; None for the run's own"),
     field("network.width", "feature maps", "1 to 512", "of the first level; each further level has twice as many"),
     field("network.levels", "", "1 to 7", "levels of the U-Net, each at half the resolution"),
     field("network.activation", "", "Sigmoid, Softmax", "a sigmoid for each class, or a softmax over classes and background"),
