@@ -5,6 +5,8 @@
 //! asks for CUDA is therefore answered by a probe of ours.
 
 #[cfg(feature = "cuda")]
+mod kernels;
+#[cfg(feature = "cuda")]
 mod probe;
 
 use std::fmt;
@@ -109,6 +111,10 @@ static PLACE: OnceLock<Place> = OnceLock::new();
 
 /// Decides where tensors live from now on; what was decided first stands.
 pub fn settle(place: Place) {
+    #[cfg(feature = "cuda")]
+    if matches!(place, Place::Cuda(_)) {
+        kernels::keep();
+    }
     let _ = PLACE.set(place);
 }
 
