@@ -1,6 +1,6 @@
 //! A search for a loss, from the library: phantoms, a proxy that judges candidates, a search in a run directory.
 //!
-//! `cargo run --release --example evolve_on_phantoms` takes half a minute and leaves a run that `lossgen inspect` understands.
+//! `cargo run --release --example evolve_on_phantoms` takes ten seconds or so and leaves a run that `lossgen inspect` understands.
 //! What `lossgen evolve` does beyond this: configurations, checks of the data, a manifest with which a run can be resumed.
 
 #![expect(clippy::print_stdout, reason = "a page that shows what it does")]
