@@ -388,6 +388,7 @@ mod tests {
         for (name, text) in [
             ("smoke.ron", include_str!("../../configs/smoke.ron")),
             ("evolve.ron", include_str!("../../configs/evolve.ron")),
+            ("tiny.ron", include_str!("../../configs/tiny.ron")),
             ("lumbar.ron", include_str!("../../configs/lumbar.ron")),
             ("proxy-one-start.ron", include_str!("../../configs/proxy-one-start.ron")),
             ("proxy-three-starts.ron", include_str!("../../configs/proxy-three-starts.ron")),

@@ -10,5 +10,6 @@ pub mod chart;
 pub mod heat;
 pub mod learned;
 pub mod legend;
+pub mod lineage;
 pub mod svg;
 pub mod trajectory;

@@ -94,8 +94,11 @@ impl DeviceChoice {
     }
 }
 
-/// How many CUDA devices there are, at least one, or why there is none.
-fn cuda_devices() -> std::result::Result<usize, String> {
+/// How many CUDA devices there are, at least one.
+///
+/// # Errors
+/// Why there is none that could be used.
+pub fn cuda_devices() -> std::result::Result<usize, String> {
     #[cfg(feature = "cuda")]
     return probe::devices();
     #[cfg(not(feature = "cuda"))]
