@@ -87,7 +87,8 @@ impl DeviceChoice {
             },
             Self::Auto => {
                 // Told only to who built the program for it.
-                let remark = "there is a CUDA device; `--device cuda` takes it, and tunes its kernels for many minutes first";
+                let remark =
+                    "there is a CUDA device; `--device cuda` takes it, and tunes its kernels for many minutes first";
                 Ok((Place::Cpu, cuda_devices().is_ok().then(|| remark.to_string())))
             }
         }
