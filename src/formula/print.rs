@@ -148,7 +148,10 @@ mod tests {
 
     #[test]
     fn digits_in_the_notation_of_a_word_are_no_arguments() {
-        assert_eq!(formula("(* volume_weight (sum tp))").latex(), r"\frac{1}{(\sum y)^2} \, \textstyle\sum\left(\mathrm{TP}\right)");
+        assert_eq!(
+            formula("(* volume_weight (sum tp))").latex(),
+            r"\frac{1}{(\sum y)^2} \, \textstyle\sum\left(\mathrm{TP}\right)"
+        );
     }
 
     #[test]
