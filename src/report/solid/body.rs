@@ -258,7 +258,7 @@ mod tests {
     fn smoothing_moves_no_voxel_to_the_other_side() {
         let grid = Grid::aligned([12, 9, 7], [0.8, 1.0, 3.0]);
         // Every third voxel alone, a plane, and a hole.
-        let pattern = |index: usize| u8::from(index % 3 == 0 || (200..260).contains(&index) && index != 230);
+        let pattern = |index: usize| u8::from(index.is_multiple_of(3) || (200..260).contains(&index) && index != 230);
         let mask = Volume { voxels: (0..grid.voxels()).map(pattern).collect(), grid };
         let body = body_of(&mask).unwrap();
         for (index, label) in mask.voxels.iter().enumerate() {
