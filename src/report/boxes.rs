@@ -88,13 +88,15 @@ fn words(values: &[f64]) -> String {
 /// Three digits that count, as people write them.
 pub(super) fn short(value: f64) -> String {
     let text = match value.abs() {
+        _ if value.is_nan() => return "?".to_string(),
         _ if value.is_infinite() => return if value > 0.0 { "∞" } else { "\u{2212}∞" }.to_string(),
         0.0 => "0".to_string(),
         size if size < 1e-4 => format!("{value:.1e}"),
         size if size < 1.0 => format!("{value:.3}"),
         size if size < 10.0 => format!("{value:.2}"),
         size if size < 100.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
+        size if size < 1e6 => format!("{value:.0}"),
+        _ => format!("{value:.1e}"),
     };
     text.replace('-', "\u{2212}")
 }

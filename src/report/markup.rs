@@ -65,8 +65,10 @@ pub(super) fn tags(text: &str) -> Vec<Tag<'_>> {
 /// # Panics
 /// If not.
 pub(super) fn check(svg: &str) {
-    assert!(!svg.contains("NaN") && !svg.contains("inf"), "a number is none: {svg}");
     let tags = tags(svg);
+    for (name, value) in tags.iter().flat_map(|tag| &tag.attributes) {
+        assert!(!value.contains("NaN") && !value.contains("inf"), "{name} is no number: {value}");
+    }
     let page = [tags[0].number("width"), tags[0].number("height")];
     let within = |[x, y]: [f64; 2], tag: &Tag| {
         let inside = (-0.5..=page[0] + 0.5).contains(&x) && (-0.5..=page[1] + 0.5).contains(&y);

@@ -33,7 +33,7 @@ const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#222;--faint:#666;--ground:#fff;--line:#d8d8d8;--band:#f5f5f5;--link:#0064a0}
 @media (prefers-color-scheme:dark){:root{--ink:#e6e6e6;--faint:#a8a8a8;--ground:#16181b;--line:#3a3d42;--band:#1f2226;--link:#6cb6e8}}
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:62rem;padding:1.2rem 1rem 4rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground)}
+body{margin:0 auto;max-width:72rem;padding:1.2rem 1rem 4rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground)}
 h1{font-size:1.7rem;line-height:1.2;margin:.4rem 0 1rem}
 h2{font-size:1.3rem;margin:2.4rem 0 .6rem;padding-top:.4rem;border-top:1px solid var(--line)}
 h3{font-size:1.05rem;margin:1.4rem 0 .4rem}

@@ -91,7 +91,7 @@ fn draw_cell(svg: &mut Svg, frame: Frame, pair: Option<Pair>) {
         svg.rectangle(frame, "#e2e2e2");
         return;
     };
-    let depth = DEPTHS.iter().rfind(|(limit, ..)| pair.p < *limit && pair.gain != 0.0);
+    let depth = DEPTHS.iter().rfind(|(limit, ..)| pair.p < *limit && pair.gain.abs() > 0.0);
     let is_full = depth.is_some_and(|depth| depth.0 == DEPTHS[2].0);
     if let Some((_, _, better, worse)) = depth {
         svg.rectangle(frame, if pair.gain > 0.0 { better } else { worse });
