@@ -5,18 +5,23 @@ mod atlas;
 mod bench;
 mod config;
 mod data;
+mod doctor;
 mod evaluate;
 mod evolve;
 mod explain;
 mod export;
+mod generate;
 mod grammar;
 mod inspect;
 mod learn;
+mod lineage;
 mod loss;
 mod manifest;
+mod phases;
 mod predict;
 mod reference;
 mod results;
+mod settings;
 mod stopwatch;
 mod study;
 mod term;
@@ -78,7 +83,7 @@ struct Common {
 enum Command {
     /// Search for a loss; without a configuration, on built-in phantoms in a few minutes
     Evolve(evolve::Arguments),
-    /// Show a population: table, Pareto front, one individual, lineage, DOT
+    /// Show a population: table, Pareto front, one individual, lineage as DOT or SVG
     Inspect(inspect::Arguments),
     /// Learn a loss by what helps networks most, and find the formula nearest to it
     Learn(learn::Arguments),
@@ -103,6 +108,14 @@ enum Command {
     Data(data::Command),
     /// How fast this machine is at what a search does
     Bench(bench::Arguments),
+    /// What this machine is to the program, and whether it computes what it should
+    Doctor(doctor::Arguments),
+    /// What a configuration comes to, whether it can be run, and what every field means
+    #[command(subcommand)]
+    Config(settings::Command),
+    /// Completions for shells, and manual pages
+    #[command(subcommand)]
+    Generate(generate::Command),
 }
 
 /// Set by a signal. Work looks at it and stops where it can be resumed.
@@ -143,7 +156,12 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
     }
     if matches!(
         cli.command,
-        Command::Evolve(_) | Command::Learn(_) | Command::Train(_) | Command::Predict(_) | Command::Bench(_)
+        Command::Evolve(_)
+            | Command::Learn(_)
+            | Command::Train(_)
+            | Command::Predict(_)
+            | Command::Bench(_)
+            | Command::Doctor(_)
     ) {
         let (place, remark) = device.resolve()?;
         nn::settle(place);
@@ -151,6 +169,18 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
             term.say(&remark);
         }
     }
+    if common.verbose {
+        phases::listen();
+    }
+    let done = command(cli, term);
+    if let Some(times) = phases::text() {
+        term.detail(&format!("\nwhere the time went; of trainings at the same time the sum\n\n{times}"));
+    }
+    done
+}
+
+fn command(cli: &Cli, term: &Term) -> Result<()> {
+    let common = &cli.common;
     match &cli.command {
         Command::Evolve(arguments) => evolve::run(arguments, common, term),
         Command::Inspect(arguments) => inspect::run(arguments, common, term),
@@ -164,6 +194,9 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Atlas(arguments) => atlas::run(arguments, common, term),
         Command::Data(command) => data::run(command, common, term),
         Command::Bench(arguments) => bench::run(arguments, common, term),
+        Command::Doctor(arguments) => doctor::run(arguments, common, term),
+        Command::Config(command) => settings::run(command, common, term),
+        Command::Generate(command) => generate::run(command, common, term),
     }
 }
 

@@ -21,6 +21,7 @@ pub mod heat;
 mod laws;
 pub mod learned;
 pub mod legend;
+pub mod lineage;
 #[cfg(test)]
 mod markup;
 pub mod overlay;

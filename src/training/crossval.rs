@@ -14,6 +14,7 @@ use crate::fault::Result;
 use crate::losses::strategy::Strategy;
 use crate::metrics::{CaseMetrics, evaluate};
 use crate::nn::{self, UNet3d, UNet3dConfig};
+use crate::phase::{self, Phase, Stage};
 use crate::rng::{Purpose, stream};
 
 /// What is compared.
@@ -92,6 +93,7 @@ impl Study<'_> {
 
     /// `None` if the work was stopped.
     fn cell(&self, cell: Cell, step: &(dyn Fn() + Sync)) -> Option<CellOutcome> {
+        phase::begin(Stage::Folds);
         let fold = &self.folds[cell.fold];
         let pick = |places: &[usize]| places.iter().map(|i| Arc::clone(&self.cases[*i])).collect::<Vec<_>>();
         let cases = pick(&fold.train);
@@ -127,11 +129,14 @@ impl Study<'_> {
         let judge = |case: &Arc<Case>| {
             let truth = &*case.native_label.whole()?;
             let found = Prediction::of(&inference, case)?;
+            phase::end(Phase::Predict);
             let calibrations = found.calibrations(&truth.voxels)?;
             let join = |(class, calibration)| {
                 Ok(CaseMetrics { calibration: Some(calibration), ..evaluate(&found.mask, truth, class)? })
             };
-            (1..=u8::MAX).zip(calibrations).map(join).collect()
+            let metrics = (1..=u8::MAX).zip(calibrations).map(join).collect();
+            phase::end(Phase::Judge);
+            metrics
         };
         cases.iter().map(judge).collect()
     }

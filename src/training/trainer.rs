@@ -16,6 +16,7 @@ use crate::data::Case;
 use crate::fault::Fault;
 use crate::losses::strategy::Strategy;
 use crate::nn::{self, UNet3d};
+use crate::phase;
 use crate::rng::{Purpose, stream};
 
 /// What to train on, with which loss and how.
@@ -90,6 +91,18 @@ pub enum Phase {
     Optimizer,
 }
 
+impl From<Phase> for phase::Phase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Batch => Self::Batch,
+            Phase::Forward => Self::Forward,
+            Phase::Loss => Self::Loss,
+            Phase::Backward => Self::Backward,
+            Phase::Optimizer => Self::Optimizer,
+        }
+    }
+}
+
 /// Adam's guard against division by zero, as in PyTorch. Burn's default of 1e-5 is of the order of real gradients of a
 /// normalised network and would make the learning rate depend on the scale of the loss.
 pub(super) const EPSILON: f32 = 1e-8;
@@ -99,7 +112,7 @@ pub(super) const CLIP: f64 = 12.0;
 
 /// Trains a network.
 pub fn train(network: UNet3d, job: &Job<'_>, watch: Watch<'_>) -> Outcome {
-    train_in_phases(network, job, &mut |_| {}, watch)
+    train_in_phases(network, job, &mut |phase| phase::end(phase.into()), watch)
 }
 
 /// As [`train`]; `mark` is told the end of every part of a step, so that somebody with a clock can say where time goes.
