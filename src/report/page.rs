@@ -45,7 +45,7 @@ figcaption,caption{color:var(--faint);font-size:.9rem;text-align:left;max-width:
 .wide{overflow-x:auto;max-width:100%}
 .drawing{background:#fff;border-radius:6px}
 .drawing svg{display:block;min-width:38rem;max-width:100%;height:auto}
-.drawing img{display:block;min-width:28rem;max-width:100%;height:auto;border-radius:6px}
+.drawing img{display:block;min-width:44rem;max-width:100%;height:auto;border-radius:6px}
 table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
 th,td{padding:.28rem .55rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
 th{white-space:nowrap;border-bottom-width:2px}
@@ -65,6 +65,10 @@ math{font-family:STIX Two Math,Cambria Math,Latin Modern Math,STIX Math,Libertin
 body{max-width:none;padding:0;font-size:10.5pt}
 .drawing svg,.drawing img{min-width:0}
 .wide{overflow:visible}
+table{font-size:7.5pt}
+th,td,td.number,th.number{padding:.15rem .25rem;white-space:normal}
+tbody td:first-child{min-width:6rem}
+th:first-child,td:first-child{position:static}
 figure,tr,img,svg{break-inside:avoid}
 h2,h3{break-after:avoid}
 thead{display:table-header-group}
