@@ -63,8 +63,8 @@ pub(super) fn draw(ground: &mut Ground, row: usize, values: &[f64]) {
     ground.svg.line([median, middle - half - 1.0], [median, middle + half + 1.0], Stroke { width: 2.6, ..line });
 }
 
-/// The values that have a place, ascending: all but undefined ones, of which minus infinity is one, because no metric is
-/// as good or as bad as that.
+/// The values that have a place, ascending: all but undefined ones, of which minus infinity is one: no metric
+/// gives it.
 fn placed(values: &[f64]) -> Vec<f64> {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan() && *v != f64::NEG_INFINITY).collect();
     sorted.sort_unstable_by(f64::total_cmp);

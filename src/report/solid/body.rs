@@ -1,7 +1,7 @@
 //! A mask as a body with a smooth surface: the signed distance to it, everywhere.
 //!
 //! Guards that smoothing invents and loses nothing: the centre of every labelled voxel stays inside of the surface and the
-//! centre of every other one outside, so a single voxel is seen and two bodies with a gap between them stay two. Between
+//! centre of every other one outside, so a single voxel is a body and two bodies with a gap between them stay two. Between
 //! slices that are far apart, distances are interpolated and not grey values, which gives the shape in between (Raya and
 //! Udupa 1990). Places are in mm as in [`super::view`]; axes of volumes here run to the right, front and head.
 
