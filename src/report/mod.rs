@@ -15,7 +15,7 @@ pub mod chart;
 pub mod curves;
 pub mod differences;
 #[cfg(test)]
-mod gallery;
+mod gallery_tests;
 pub mod heat;
 #[cfg(test)]
 mod laws;
