@@ -109,8 +109,7 @@ impl Reader<'_> {
             self.rest = rest;
             return format!("<mn>{digits}</mn>");
         }
-        let sign = self.rest.chars().next().unwrap_or(' ');
-        self.rest = &self.rest[sign.len_utf8()..];
+        let sign = self.sign();
         if sign.is_alphabetic() { format!("<mi>{sign}</mi>") } else { operator(sign) }
     }
 
@@ -246,13 +245,14 @@ mod tests {
     #[test]
     fn every_word_of_the_language_is_read() {
         for word in WORDS.iter().skip(1) {
-            let arguments = ["x", "y", "z"].iter().fold(word.notation.latex.to_string(), |text, argument| {
-                let place = ["x", "y", "z"].iter().position(|own| own == argument).unwrap();
-                ["{}", "[]", "<>"]
-                    .iter()
-                    .fold(text, |text, pair| text.replace(&format!("{}{place}{}", &pair[..1], &pair[1..]), argument))
-            });
-            let text = from_latex(&arguments);
+            // The brackets of a placeholder ask for parentheses or none; here arguments need none.
+            let mut latex = word.notation.latex.to_string();
+            for place in 0..word.arity() {
+                for [open, close] in [["{", "}"], ["[", "]"], ["<", ">"]] {
+                    latex = latex.replace(&format!("{open}{place}{close}"), ["x", "y"][place]);
+                }
+            }
+            let text = from_latex(&latex);
             check(&format!("<math>{text}</math>"));
             assert!(!text.contains('\\') && !text.contains("mtext"), "{}: {text}", word.name);
         }
