@@ -11,4 +11,5 @@ pub mod heat;
 pub mod learned;
 pub mod legend;
 pub mod svg;
+pub mod tensorboard;
 pub mod trajectory;
