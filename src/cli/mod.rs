@@ -3,6 +3,7 @@
 mod activation;
 mod atlas;
 mod bench;
+mod compare;
 mod config;
 mod data;
 mod evaluate;
@@ -14,9 +15,10 @@ mod inspect;
 mod learn;
 mod loss;
 mod manifest;
+mod memory;
 mod predict;
 mod reference;
-mod results;
+mod report;
 mod stopwatch;
 mod study;
 mod term;
@@ -84,6 +86,10 @@ enum Command {
     Learn(learn::Arguments),
     /// Train with any loss over k folds and print the table of metrics
     Train(train::Arguments),
+    /// Compare losses over folds and seeds: a grid of trainings that can be continued and extended, with a report
+    Compare(compare::Arguments),
+    /// Write the report of a comparison anew
+    Report(report::Arguments),
     /// Write masks of images, on the grid and with the header of each
     Predict(predict::Arguments),
     /// Compare predicted masks with the truth: every metric per case and class, and a summary
@@ -143,7 +149,12 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
     }
     if matches!(
         cli.command,
-        Command::Evolve(_) | Command::Learn(_) | Command::Train(_) | Command::Predict(_) | Command::Bench(_)
+        Command::Evolve(_)
+            | Command::Learn(_)
+            | Command::Train(_)
+            | Command::Compare(_)
+            | Command::Predict(_)
+            | Command::Bench(_)
     ) {
         let (place, remark) = device.resolve()?;
         nn::settle(place);
@@ -156,6 +167,8 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Inspect(arguments) => inspect::run(arguments, common, term),
         Command::Learn(arguments) => learn::run(arguments, common, term),
         Command::Train(arguments) => train::run(arguments, common, term),
+        Command::Compare(arguments) => compare::run(arguments, common, term),
+        Command::Report(arguments) => report::run(arguments, common, term),
         Command::Predict(arguments) => predict::run(arguments, common, term),
         Command::Evaluate(arguments) => evaluate::run(arguments, common, term),
         Command::Export(arguments) => export::run(arguments, common, term),
