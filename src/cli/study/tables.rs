@@ -45,12 +45,16 @@ impl Standing<'_> {
     fn by_seed(&self) -> Vec<(&str, u64, Table)> {
         let mut tables = Vec::new();
         for loss in 0..self.losses() {
-            for seed in &self.manifest.seeds {
-                let of_seed = (0..self.folds()).filter_map(|fold| self.result((loss, fold, *seed))?.rows());
-                tables.push((self.name(loss), *seed, Table { rows: of_seed.flatten().cloned().collect() }));
-            }
+            let seeds = self.manifest.seeds.iter();
+            tables.extend(seeds.map(|seed| (self.name(loss), *seed, self.table_of(loss, *seed))));
         }
         tables
+    }
+
+    /// The values of a loss with one seed.
+    pub(in crate::cli) fn table_of(&self, loss: usize, seed: u64) -> Table {
+        let rows = (0..self.folds()).filter_map(|fold| self.result((loss, fold, seed))?.rows());
+        Table { rows: rows.flatten().cloned().collect() }
     }
 
     /// One line per loss that is complete and metric.
