@@ -46,7 +46,9 @@ fn a_comparison_is_extended_without_training_again_and_ends_where_a_whole_one_do
     let home = home(|tiny| tiny);
     let run = |name: &str| home.path().join(name);
     let two = ["tiny.ron", "--loss", "dice", "--loss", "softadapt(dice, ce)", "--seeds", "3,4", "--out", "run"];
-    compare(home.path(), &two).success().stdout(predicate::str::contains("NSD").and(predicate::str::contains("against")));
+    compare(home.path(), &two)
+        .success()
+        .stdout(predicate::str::contains("NSD").and(predicate::str::contains("against")));
     let before = journal(&run("run"));
     assert_eq!(before.len(), 8, "two losses, two folds, two seeds");
     let states_then = states(&run("run"));
@@ -77,13 +79,31 @@ fn a_comparison_is_extended_without_training_again_and_ends_where_a_whole_one_do
     assert!(after.len() == 12 && after[8..].iter().all(|line| record(line)["loss"] == 2));
     compare(home.path(), &["--resume", "run", "--seeds", "5", "--only", "dice/fold1"]).success();
     let added: Vec<Value> = journal(&run("run"))[12..].iter().map(|line| record(line)).collect();
-    let of = |record: &Value| (record["loss"].as_u64().unwrap(), record["fold"].as_u64().unwrap(), record["seed"].as_u64().unwrap());
+    let of = |record: &Value| {
+        (record["loss"].as_u64().unwrap(), record["fold"].as_u64().unwrap(), record["seed"].as_u64().unwrap())
+    };
     assert_eq!(added.iter().map(of).collect::<BTreeSet<_>>(), BTreeSet::from([(0, 0, 5), (2, 0, 5)]));
 
-    let whole = ["tiny.ron", "--loss", "dice", "--loss", "softadapt(dice, ce)", "--loss", "focal_dice", "--seeds", "3,4", "--threads", "1"];
+    let whole = [
+        "tiny.ron",
+        "--loss",
+        "dice",
+        "--loss",
+        "softadapt(dice, ce)",
+        "--loss",
+        "focal_dice",
+        "--seeds",
+        "3,4",
+        "--threads",
+        "1",
+    ];
     compare(home.path(), &[&whole[..], &["--out", "whole"]].concat()).success();
     let cases = |name: &str| -> BTreeSet<String> {
-        text(&run(name).join("cases.csv")).lines().filter(|line| !line.contains(",5,phantom")).map(String::from).collect()
+        text(&run(name).join("cases.csv"))
+            .lines()
+            .filter(|line| !line.contains(",5,phantom"))
+            .map(String::from)
+            .collect()
     };
     assert_eq!(cases("run"), cases("whole"));
     let weights = |name: &str| std::fs::read(run(name).join("loss3-fold2-seed4/weights.safetensors")).unwrap();
@@ -132,12 +152,16 @@ fn cells_are_chosen_retried_and_estimated() {
     let table = text(&run.join("table.csv"));
     compare(home.path(), &["--resume", "run", "--redo", "--only", "dice/fold1"]).success();
     assert_eq!((journal(&run).len(), text(&run.join("table.csv"))), (6, table), "the same training, the same result");
-    compare(home.path(), &["tiny.ron", "--out", "none"]).code(2).stderr(predicate::str::contains("no loss to train with"));
+    compare(home.path(), &["tiny.ron", "--out", "none"])
+        .code(2)
+        .stderr(predicate::str::contains("no loss to train with"));
 }
 
 #[test]
 fn a_training_killed_in_its_middle_goes_on_from_its_checkpoint() {
-    let home = home(|tiny| tiny.replace("train: (folds: 2,", "train: (folds: 2, checkpoint: 4,").replace("steps: 5", "steps: 60"));
+    let home = home(|tiny| {
+        tiny.replace("train: (folds: 2,", "train: (folds: 2, checkpoint: 4,").replace("steps: 5", "steps: 60")
+    });
     let line = ["tiny.ron", "--loss", "greedy(tversky, every=3)", "--threads", "1", "--out"];
     compare(home.path(), &[&line[..], &["whole"]].concat()).success();
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lossgen"))
@@ -174,7 +198,9 @@ fn a_training_killed_in_its_middle_goes_on_from_its_checkpoint() {
     std::fs::write(&kept, &bytes).unwrap();
     compare(home.path(), &["--resume", "killed", "--retry-failed"]).success();
     assert!(checkpoints().is_empty(), "what is over needs no checkpoint");
-    for file in ["cases.csv", "table.csv", "loss1-fold1-curve.csv", "loss1-fold1/weights.safetensors", "loss1-fold2-curve.svg"] {
+    for file in
+        ["cases.csv", "table.csv", "loss1-fold1-curve.csv", "loss1-fold1/weights.safetensors", "loss1-fold2-curve.svg"]
+    {
         let of = |run: &str| std::fs::read(home.path().join(run).join(file)).unwrap();
         assert!(of("killed") == of("whole"), "{file}");
     }
@@ -182,8 +208,12 @@ fn a_training_killed_in_its_middle_goes_on_from_its_checkpoint() {
 
 #[test]
 fn learning_rates_are_chosen_on_training_cases_alone() {
-    let home = home(|tiny| tiny.replace("version: 1,", "version: 1, compare: (losses: [\"dice\"], learning_rates: [0.1, 10.0]),"));
-    compare(home.path(), &["tiny.ron", "--loss", "ce", "--out", "run"]).success().stdout(predicate::str::contains("learning rate times"));
+    let home = home(|tiny| {
+        tiny.replace("version: 1,", "version: 1, compare: (losses: [\"dice\"], learning_rates: [0.1, 10.0]),")
+    });
+    compare(home.path(), &["tiny.ron", "--loss", "ce", "--out", "run"])
+        .success()
+        .stdout(predicate::str::contains("learning rate times"));
     let run = home.path().join("run");
     let folds: Value = serde_json::from_str(&text(&run.join("splits_final.json"))).unwrap();
     let records: Vec<Value> = journal(&run).iter().map(|line| record(line)).collect();
@@ -221,7 +251,14 @@ fn the_report_needs_nothing_else_and_can_be_made_again() {
     for foreign in ["http", "<script", "<link", "@import", "src=\"/", "url("] {
         assert!(!first.contains(foreign), "{foreign}");
     }
-    for part in ["Table", "How stable the ranking is", "What moved in the losses", "<math", "data:image/png;base64,", "Environment"] {
+    for part in [
+        "Table",
+        "How stable the ranking is",
+        "What moved in the losses",
+        "<math",
+        "data:image/png;base64,",
+        "Environment",
+    ] {
         assert!(first.contains(part), "{part}");
     }
     // Three cases of each loss, twice.

@@ -128,7 +128,9 @@ mod tests {
         for yes in ["dice", "fold2", "*", "*fold2*", "rebalance(*)/fold2/seed11", "*/seed11", "reb*bound*fold2*1"] {
             assert!(fits(yes, name), "{yes}");
         }
-        for no in ["focal", "*/seed1", "dice*", "*fold1*", "reb*fold2*dice*", "rebalance(dice, boundary)/fold2/seed11*1"] {
+        for no in
+            ["focal", "*/seed1", "dice*", "*fold1*", "reb*fold2*dice*", "rebalance(dice, boundary)/fold2/seed11*1"]
+        {
             assert!(!fits(no, name), "{no}");
         }
     }

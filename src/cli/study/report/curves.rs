@@ -28,9 +28,12 @@ pub(super) fn add(page: &mut Page, standing: &Standing<'_>, out: &RunDir) -> Res
     let manifest = standing.manifest;
     let (mut drawn, mut moved) = (Vec::new(), Vec::new());
     for loss in 0..standing.losses() {
-        let first = standing.places(loss).find(|place| standing.result(*place).is_some_and(|record| record.rows().is_some()));
+        let first =
+            standing.places(loss).find(|place| standing.result(*place).is_some_and(|record| record.rows().is_some()));
         let Some((_, fold, seed)) = first else { continue };
-        let Some(course) = read(&out.file(&format!("{}-curve.csv", stem(manifest, loss, fold, seed))))? else { continue };
+        let Some(course) = read(&out.file(&format!("{}-curve.csv", stem(manifest, loss, fold, seed))))? else {
+            continue;
+        };
         drawn.push((standing.name(loss).to_string(), thinned(&course.loss)));
         if !course.names.is_empty() {
             moved.push((standing.name(loss), fold, course));

@@ -59,7 +59,9 @@ pub(super) fn add(page: &mut Page, standing: &Standing<'_>) -> Result<()> {
 /// The tests of all pairs, and how much the order owes to the draw of the subjects.
 fn pairs(page: &mut Page, standing: &Standing<'_>, complete: &[usize], names: &[String]) -> Result<()> {
     page.section("Who is better than whom", "");
-    page.paragraph("Wilcoxon's signed-rank test over subjects for every pair of losses, corrected for the number of pairs (Holm).");
+    page.paragraph(
+        "Wilcoxon's signed-rank test over subjects for every pair of losses, corrected for the number of pairs (Holm).",
+    );
     for metric in METRICS {
         let tests = standing.pairwise(complete, metric)?;
         let pair = |row: usize, column: usize| {

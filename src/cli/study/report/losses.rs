@@ -34,12 +34,17 @@ pub(super) fn add(page: &mut Page, standing: &Standing<'_>, drawn: &mut Behaviou
             page.paragraph(&what);
         }
         let Some(formula) = strategy.formula() else {
-            page.paragraph("A learned loss: a small network, and no formula. `lossgen learn` tells the formula nearest to it.");
+            page.paragraph(
+                "A learned loss: a small network, and no formula. `lossgen learn` tells the formula nearest to it.",
+            );
             continue;
         };
         page.formula(&formula.mathml());
         let text = formula.to_string();
-        page.details("as text", &preformatted(&if text.len() > LONGEST { escape(&text[..LONGEST]) + " ..." } else { text.clone() }));
+        page.details(
+            "as text",
+            &preformatted(&if text.len() > LONGEST { escape(&text[..LONGEST]) + " ..." } else { text.clone() }),
+        );
         let svg = drawn.0.entry(text).or_insert_with(|| {
             let loss = Loss { name: strategy.name.clone(), formula };
             behaviours(&[loss], &Analysis::ALL, 0.0).first().map(card).unwrap_or_default()
@@ -53,9 +58,12 @@ pub(super) fn add(page: &mut Page, standing: &Standing<'_>, drawn: &mut Behaviou
 fn moves(strategy: &Strategy) -> Option<String> {
     match &strategy.kind {
         Kind::Fixed(_) | Kind::Learned { online: None, .. } => None,
-        Kind::Weighted { terms, .. } => Some(format!("The weights of its {} terms move while a network trains.", terms.len())),
+        Kind::Weighted { terms, .. } => {
+            Some(format!("The weights of its {} terms move while a network trains.", terms.len()))
+        }
         Kind::Greedy { greedy, .. } => {
-            let names = greedy.parameters.iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>().join(", ");
+            let names =
+                greedy.parameters.iter().map(|parameter| parameter.name.as_str()).collect::<Vec<_>>().join(", ");
             Some(format!("Its parameters move by greedy trials every {} steps: {names}.", greedy.every))
         }
         Kind::Learned { .. } => Some("Its weights go on learning while a network trains.".to_string()),

@@ -100,9 +100,8 @@ fn summary(page: &mut Page, standing: &Standing<'_>) -> Result<()> {
 /// Who leads by a metric, in words that the tests allow.
 fn sentence(standing: &Standing<'_>, complete: &[usize], metric: Metric) -> Result<String> {
     let pairs = standing.pairwise(complete, metric)?;
-    let names = |places: &[usize]| {
-        places.iter().map(|place| standing.name(complete[*place])).collect::<Vec<_>>().join("; ")
-    };
+    let names =
+        |places: &[usize]| places.iter().map(|place| standing.name(complete[*place])).collect::<Vec<_>>().join("; ");
     let leaders = pairs.leaders();
     let title = metric.title();
     Ok(match pairs.best() {
@@ -110,7 +109,10 @@ fn sentence(standing: &Standing<'_>, complete: &[usize], metric: Metric) -> Resu
         None if leaders.len() == complete.len() => {
             format!("{title}: these data resolve no difference between the losses.")
         }
-        None => format!("{title}: no loss is better than every other one. No other is better than any of: {}.", names(&leaders)),
+        None => format!(
+            "{title}: no loss is better than every other one. No other is better than any of: {}.",
+            names(&leaders)
+        ),
     } + &format!(" (Wilcoxon's signed-rank test over subjects, Holm over all pairs, level {LEVEL}.)"))
 }
 
