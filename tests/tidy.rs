@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("grammar",   &["fault", "formula", "notation"]),
     ("losses",    &["fault", "formula", "volume"]),
     ("gates",     &["fault", "formula", "losses", "volume"]),
-    ("report",    &["formula", "losses"]),
+    ("report",    &["fault", "formula", "losses", "stats", "volume"]),
     ("export",    &["formula", "rng"]),
     ("atlas",     &["fault", "formula", "gates", "grammar", "losses", "notation", "rng"]),
     ("evolution", &["atlas", "fault", "formula", "gates", "grammar", "losses", "notation", "rng", "run", "stats"]),

@@ -1,7 +1,7 @@
 //! Volumes and masks from disk (or made up) to batches: what the trainer sees and what the judge sees.
 //!
-//! The way of a case: [`layout`] finds its files, [`nifti`] reads them, [`check`] says what is wrong with them and
-//! [`picture`] shows it, [`preprocess`] normalises the image and [`way`] brings it to the network's grid and predictions
+//! The way of a case: [`layout`] finds its files, [`nifti`] reads them, [`check`] says what is wrong with them,
+//! [`preprocess`] normalises the image and [`way`] brings it to the network's grid and predictions
 //! back, a [`Case`] keeps both the preprocessed and the native truth, [`folds`] (or [`strata`], kept in [`splits`]) decide
 //! who trains on it, [`patches`] cuts batches from it and [`augment`] varies them. [`cache`] keeps sets that are too large for
 //! memory in files, which [`store`] reads. [`phantom`] makes cases out of nothing but a seed. Knows no network and no loss.
@@ -23,7 +23,6 @@ pub mod npy;
 pub mod pairs;
 pub mod patches;
 pub mod phantom;
-pub mod picture;
 pub mod preprocess;
 #[cfg(test)]
 mod real;

@@ -20,6 +20,7 @@ pub mod forward;
 pub mod kernel;
 pub mod level;
 pub mod maps;
+mod mathml;
 mod parse;
 pub mod plan;
 mod print;

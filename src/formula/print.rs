@@ -87,6 +87,8 @@ fn fill(template: &str, arguments: &[(String, u8)], level: u8) -> String {
     while let Some(start) = rest.find(['{', '[', '<']) {
         let placeholder = &rest[start..];
         let index = placeholder[1..].chars().next().and_then(|c| c.to_digit(10));
+        // A digit in braces is no placeholder where there is no such argument: the 1 of a fraction.
+        let index = index.filter(|index| (*index as usize) < arguments.len());
         let (Some(index), Some('}' | ']' | '>')) = (index, placeholder.chars().nth(2)) else {
             out.push_str(&rest[..=start]);
             rest = &rest[start + 1..];
@@ -142,6 +144,14 @@ mod tests {
         let deep = format!("{}(mean fp){}", "(ratio (mean tp) ".repeat(200), ")".repeat(200));
         assert!(formula(&deep).infix().len() < 100_000);
         assert_eq!(formula(&deep).to_string(), deep);
+    }
+
+    #[test]
+    fn digits_in_the_notation_of_a_word_are_no_arguments() {
+        assert_eq!(
+            formula("(* volume_weight (sum tp))").latex(),
+            r"\frac{1}{(\sum y)^2} \, \textstyle\sum\left(\mathrm{TP}\right)"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::svg::{Anchor, FAINT, Font, Frame, INK, Paint, Stroke, Svg};
 
 /// From the smallest share of the largest value to the largest: one hue family that darkens evenly, so that it survives
 /// any colour vision and a grey printer. Nothing, which is white, is not drawn.
-const SHADES: [&str; 10] =
+pub(super) const SHADES: [&str; 10] =
     ["#fff1dc", "#fee3bd", "#fdcf98", "#fdb77a", "#fb9a5f", "#f17a4a", "#de5737", "#c33423", "#9c1512", "#6b0005"];
 
 /// The outline of what is wanted.

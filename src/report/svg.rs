@@ -9,6 +9,14 @@ use std::fmt::Write as _;
 /// Colours that are told apart with any colour vision (Okabe and Ito 2008), without their yellow, which is lost on white.
 pub const PALETTE: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 
+/// The same colours, pale: what stands behind a line or inside a box.
+pub const TINTS: [&str; 7] = ["#a6cee4", "#f0c7a6", "#a6ddce", "#edd0e0", "#f6dda6", "#c4e5f7", "#c4c4c4"];
+
+/// Better, in every picture that judges: the first of the palette, which nobody takes for the second.
+pub const GOOD: &str = PALETTE[0];
+/// Worse, in every picture that judges.
+pub const BAD: &str = PALETTE[1];
+
 /// Dashes of lines; their number and that of the colours have no common divisor, so that pairs repeat late.
 const DASHES: [&str; 4] = ["", "7 3", "2 2", "9 3 2 3"];
 
@@ -198,6 +206,22 @@ fn drawn(stroke: Stroke) -> String {
     )
 }
 
+/// The text in at most two lines of `width` pixels, broken where a word or an argument ends if there is such a place,
+/// and cut if that is not enough.
+pub fn wrapped(text: &str, size: f64, width: f64) -> Vec<String> {
+    let room = (width / width_of("x", size)) as usize;
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= room {
+        return vec![text.to_string()];
+    }
+    let last = |signs: &[char]| (room / 3..room).rev().find(|place| signs.contains(&letters[*place]));
+    // After a space as near to the end as there is one, else after a sign, else anywhere.
+    let end = last(&[' ', ',']).or_else(|| last(&['(', ')', '+', '*', '/', '·', '_', '-']));
+    let end = end.map_or(room, |place| place + 1);
+    let rest: String = letters[end..].iter().collect();
+    vec![letters[..end].iter().collect::<String>().trim_end().to_string(), cut(rest.trim_start(), size, width)]
+}
+
 /// A tenth of a pixel is finer than any screen.
 fn number(value: f64) -> String {
     let text = format!("{value:.1}");
@@ -207,10 +231,11 @@ fn number(value: f64) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+/// Text as it may stand in an element or an attribute of XML and HTML.
+pub fn escape(text: &str) -> String {
     // Control characters may not stand in XML, not even escaped.
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -243,5 +268,24 @@ mod tests {
     fn long_texts_are_cut() {
         assert_eq!(cut("dice", 10.0, 60.0), "dice");
         assert_eq!(cut("a very long formula", 10.0, 60.0), "a very lo…");
+    }
+
+    #[test]
+    fn long_names_go_to_a_second_line_and_keep_their_end_if_it_fits() {
+        let name = "tversky(fp_weight=0.3, fn_weight=0.7)";
+        for width in [140.0, 160.0, 210.0] {
+            assert_eq!(wrapped(name, 10.0, width), ["tversky(fp_weight=0.3,", "fn_weight=0.7)"]);
+        }
+        assert_eq!(wrapped("dice", 10.0, 140.0), ["dice"]);
+        assert_eq!(wrapped(&"x".repeat(60), 10.0, 60.0), ["x".repeat(10), "x".repeat(9) + "…"]);
+    }
+
+    #[test]
+    fn tints_are_pale_versions_of_the_palette() {
+        let channels = |colour: &str| [1, 3, 5].map(|at| i32::from_str_radix(&colour[at..at + 2], 16).unwrap());
+        for (tint, colour) in TINTS.iter().zip(PALETTE) {
+            let (tint, colour) = (channels(tint), channels(colour));
+            assert!((0..3).all(|n| tint[n] >= colour[n]) && tint.iter().sum::<i32>() > 500, "{tint:?} {colour:?}");
+        }
     }
 }

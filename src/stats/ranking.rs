@@ -42,6 +42,9 @@ pub struct Stability {
     pub unordered: usize,
     /// For every method the middle [`CONFIDENCE`] of its ranks over the replicas.
     pub intervals: Vec<Interval>,
+    /// For every method the share of replicas in which it had each rank, from 1 on. Methods that tie share the places
+    /// that they take together evenly, so that the shares of a method add up to 1, and those of a rank as well.
+    pub shares: Vec<Vec<f64>>,
 }
 
 impl Scores {
@@ -143,8 +146,24 @@ impl Stability {
             Interval { low: quantile(&ranks, tail), high: quantile(&ranks, 1.0 - tail) }
         };
         let intervals = (0..ranks.len()).map(interval).collect();
-        Self { unordered: replicas.len() - taus.len(), taus, intervals, ranks }
+        Self { unordered: replicas.len() - taus.len(), taus, intervals, shares: shares(ranks.len(), replicas), ranks }
     }
+}
+
+/// How often each method had each rank.
+fn shares(methods: usize, replicas: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let mut shares = vec![vec![0.0; methods]; methods];
+    for replica in replicas {
+        for (own, rank) in shares.iter_mut().zip(replica) {
+            let tied = replica.iter().filter(|other| *other == rank).count();
+            // The mean of the places of `tied` methods is their rank.
+            let first = (rank - (tied as f64 - 1.0) / 2.0).round() as usize;
+            for place in &mut own[first - 1..first - 1 + tied] {
+                *place += 1.0 / (tied * replicas.len()) as f64;
+            }
+        }
+    }
+    shares
 }
 
 /// Ranks from 1, the best; equal values share the mean of their ranks, and undefined ones are equal and last.
@@ -240,6 +259,25 @@ mod tests {
             let found = scores.stability(scheme, 500, &mut stream(1, Purpose::Bootstrap, 0, 0));
             assert_eq!(found.intervals[1], Interval { low: 1.0, high: 1.0 });
             assert!(found.taus.iter().all(|tau| *tau > -1.0) && found.intervals[0].high > found.intervals[0].low);
+        }
+    }
+
+    #[test]
+    fn shares_of_methods_and_of_ranks_add_up_to_one() {
+        let found = shares(4, &[vec![1.0, 2.0, 3.0, 4.0], vec![2.5, 1.0, 2.5, 4.0], vec![2.0, 2.0, 2.0, 4.0]]);
+        let expected = [
+            [1.0 + 1.0 / 3.0, 0.5 + 1.0 / 3.0, 0.5 + 1.0 / 3.0, 0.0],
+            [1.0 + 1.0 / 3.0, 1.0 + 1.0 / 3.0, 1.0 / 3.0, 0.0],
+            [1.0 / 3.0, 0.5 + 1.0 / 3.0, 1.0 + 0.5 + 1.0 / 3.0, 0.0],
+            [0.0, 0.0, 0.0, 3.0],
+        ];
+        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((found - expected / 3.0).abs() < 1e-12, "{found} {expected}");
+        }
+        let drawn = dice().stability(SCHEMES[1], 200, &mut stream(1, Purpose::Bootstrap, 0, 0)).shares;
+        for n in 0..4 {
+            let column: f64 = drawn.iter().map(|method| method[n]).sum();
+            assert!((column - 1.0).abs() < 1e-9 && (drawn[n].iter().sum::<f64>() - 1.0).abs() < 1e-9);
         }
     }
 

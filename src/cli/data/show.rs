@@ -8,8 +8,8 @@ use super::{Common, Term, by, short, table};
 use crate::data::check::Facts;
 use crate::data::layout::Layout;
 use crate::data::nifti;
-use crate::data::picture::{COLOURS, Picture, centre};
 use crate::fault::{Fault, Result};
+use crate::report::slices::{COLOURS, centre, slices};
 use crate::run::replace;
 use crate::volume::relation::Relation;
 use crate::volume::{Volume, affine};
@@ -75,13 +75,13 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
             .hint("channels are counted from 0"));
     };
     let facts = Facts::of(&shown.id, &channels, mask.as_ref().map(|mask| mask.map(|v| f32::from(*v))).as_ref());
-    let mut at = centre(image, mask.as_ref());
+    let mut at = centre(&image.grid, mask.as_ref());
     for typed in &arguments.slices {
         let (axis, slice) = slice(typed, image)?;
         at[axis] = slice;
     }
     let labels: Vec<u8> = facts.labels.keys().copied().collect();
-    replace(&out, &Picture::of(image, mask.as_ref(), &labels, at).png()?)?;
+    replace(&out, &slices(image, mask.as_ref(), &labels, at).png()?)?;
     term.result(&if common.json {
         serde_json::json!({"facts": facts, "images": shown.images, "mask": shown.label, "picture": out, "voxel": at})
             .to_string()
