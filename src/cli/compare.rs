@@ -32,10 +32,13 @@ pub(super) struct Arguments {
     /// Train nothing: list the cells, and say what they would take in time, memory and disk
     #[arg(long)]
     dry_run: bool,
+    /// Leave pictures of cases out of the report
+    #[arg(long)]
+    no_pictures: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
-    let Arguments { setup, seeds, resume, only, redo, retry_failed, dry_run } = arguments;
+    let Arguments { setup, seeds, resume, only, redo, retry_failed, dry_run, no_pictures } = arguments;
     let selection = Selection { command: "compare", only: only.clone(), redo: *redo, retry_failed: *retry_failed };
     let plan = match resume {
         Some(run) => Plan::resumed(run, &setup.losses, seeds, common, term)?,
@@ -53,7 +56,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         None => plan.create("runs/compare", common)?,
     };
     term.say(&plan.told(&out, common));
-    let mut report = Report::new(&plan.manifest, Some(&plan.cases));
+    let mut report = Report::new(&plan.manifest, (!no_pictures).then_some(&plan.cases));
     grid.work(&selection, &out, common, term, &mut |standing| {
         standing.write_tables(&out)?;
         report.write(standing, &out, &mut |_| {})

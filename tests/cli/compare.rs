@@ -22,7 +22,7 @@ fn home(change: impl Fn(String) -> String) -> tempfile::TempDir {
 }
 
 fn compare(home: &Path, line: &[&str]) -> assert_cmd::assert::Assert {
-    lossgen(home).arg("compare").args(line).arg("--quiet").assert()
+    lossgen(home).arg("compare").args(line).args(["--quiet", "--no-pictures"]).assert()
 }
 
 /// The lines of a journal as they are.
@@ -243,9 +243,9 @@ fn learning_rates_are_chosen_on_training_cases_alone() {
 #[test]
 fn the_report_needs_nothing_else_and_can_be_made_again() {
     let home = home(|tiny| tiny);
-    lossgen(home.path()).args(["data", "phantom", "set", "--cases", "6"]).assert().success();
+    lossgen(home.path()).args(["data", "phantom", "set", "--cases", "4"]).assert().success();
     let line = ["tiny.ron", "--data", "set", "--loss", "dice", "--loss", "cov(dice, ce)", "--out", "run"];
-    compare(home.path(), &line).success();
+    lossgen(home.path()).arg("compare").args(line).arg("--quiet").assert().success();
     let file = home.path().join("run/report.html");
     let first = text(&file);
     for foreign in ["http", "<script", "<link", "@import", "src=\"/", "url("] {
@@ -270,7 +270,7 @@ fn the_report_needs_nothing_else_and_can_be_made_again() {
     assert!(text(&file) == first, "the same run, the same report");
     // Without the data there are no pictures, and everything else.
     std::fs::rename(home.path().join("set"), home.path().join("away")).unwrap();
-    report(&[]).code(2).stderr(predicate::str::contains("--no-pictures"));
+    report(&[]).code(2).stderr(predicate::str::contains("--data DIR"));
     report(&["--no-pictures"]).success();
     let without = text(&file);
     assert!(!without.contains("<img") && without.contains("How stable the ranking is"));

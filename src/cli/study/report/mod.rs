@@ -1,7 +1,7 @@
 //! `report.html`: everything that a run of a comparison has to say, on one page that needs nothing else.
 //!
 //! What is drawn is in `report`; here is what is drawn of which numbers. What costs time (how losses behave, pictures of
-//! cases) is kept while a run lasts, because the page is written anew with every cell that is done.
+//! cases) is kept, because the page is written anew with every cell that is done.
 
 mod curves;
 mod environment;
@@ -16,9 +16,11 @@ use self::pictures::Pictures;
 use super::manifest::StudyManifest;
 use super::standing::{LEVEL, Standing};
 use super::tables::{columns, head, mean_sd};
+use super::voxels::{self, Shares};
 use crate::data::Case;
 use crate::fault::Result;
 use crate::metrics::Metric;
+use crate::metrics::table::Table;
 use crate::report::page::{Cell, Page, escape};
 use crate::run::RunDir;
 use crate::stats::pairwise::Pairwise;
@@ -27,7 +29,7 @@ use crate::stats::summary::standard_deviation;
 /// A report that is written again and again.
 pub(in crate::cli) struct Report<'a> {
     behaviours: Behaviours,
-    /// None where the cases are not at hand.
+    /// None where nobody asked for them.
     pictures: Option<Pictures<'a>>,
 }
 
@@ -52,15 +54,14 @@ impl<'a> Report<'a> {
         let mut page = Page::new(&format!("Losses compared: {}", environment::dataset(manifest)));
         summary(&mut page, standing)?;
         if !standing.complete().is_empty() {
-            tables(&mut page, standing)?;
+            tables(&mut page, standing, out)?;
             figures::add(&mut page, standing)?;
         }
         curves::add(&mut page, standing, out)?;
         losses::add(&mut page, standing, &mut self.behaviours)?;
         environment::data(&mut page, out.path())?;
-        match &mut self.pictures {
-            Some(pictures) => pictures.add(&mut page, standing, out, remark)?,
-            None => remark("the cases were not read: the report has no pictures of them"),
+        if let Some(pictures) = &self.pictures {
+            pictures.add(&mut page, standing, out, remark)?;
         }
         environment::cost(&mut page, standing);
         environment::trouble(&mut page, standing);
@@ -117,7 +118,7 @@ fn sentence(standing: &Standing<'_>, complete: &[usize], metric: Metric) -> Resu
 }
 
 /// The table of the field, and Dice of every class.
-fn tables(page: &mut Page, standing: &Standing<'_>) -> Result<()> {
+fn tables(page: &mut Page, standing: &Standing<'_>, out: &RunDir) -> Result<()> {
     let (complete, columns) = (standing.complete(), columns());
     let pairs: Vec<Pairwise> =
         columns.iter().map(|metric| standing.pairwise(&complete, *metric)).collect::<Result<_>>()?;
@@ -145,7 +146,7 @@ fn tables(page: &mut Page, standing: &Standing<'_>) -> Result<()> {
     if !counts.is_empty() {
         page.html(&format!("<p>{}</p>", counts.iter().map(|text| escape(text)).collect::<Vec<_>>().join("<br/>")));
     }
-    classes(page, standing, &complete);
+    classes(page, standing, &complete, &voxels::read(out.path())?);
     seeds(page, standing, &complete);
     Ok(())
 }
@@ -178,7 +179,7 @@ fn missed(standing: &Standing<'_>, loss: usize) -> Option<String> {
 }
 
 /// Dice of every class, if there are several.
-fn classes(page: &mut Page, standing: &Standing<'_>, complete: &[usize]) {
+fn classes(page: &mut Page, standing: &Standing<'_>, complete: &[usize], shares: &[Shares]) {
     let tables: Vec<_> = complete.iter().map(|loss| standing.table(*loss)).collect();
     let mut classes: Vec<u8> = tables.iter().flat_map(|table| table.rows.iter().map(|row| row.class)).collect();
     classes.sort_unstable();
@@ -186,15 +187,19 @@ fn classes(page: &mut Page, standing: &Standing<'_>, complete: &[usize]) {
     if classes.len() < 2 {
         return;
     }
-    let row = |(loss, table): (&usize, &crate::metrics::table::Table)| {
+    // What the classes are called stands in the table of their voxels, the background last.
+    let name = |class: &u8| {
+        let named = shares.get(usize::from(*class) - 1).map(|(name, _)| name.clone());
+        named.unwrap_or_else(|| format!("class {class}"))
+    };
+    let row = |(loss, table): (&usize, &Table)| {
         let cell = |class: &u8| {
             let folds = table.over_folds(Metric::Dice, Some(*class));
             Cell::from(format!("{:.2} ± {:.2}", 100.0 * folds.mean, 100.0 * folds.sd))
         };
         std::iter::once(Cell::from(standing.name(*loss))).chain(classes.iter().map(cell)).collect()
     };
-    let heads: Vec<String> =
-        std::iter::once("loss".to_string()).chain(classes.iter().map(|class| format!("class {class}"))).collect();
+    let heads: Vec<String> = std::iter::once("loss".to_string()).chain(classes.iter().map(name)).collect();
     page.heading("Dice of every class, in percent");
     page.table(&heads.iter().map(String::as_str).collect::<Vec<_>>(), complete.iter().zip(&tables).map(row).collect());
 }

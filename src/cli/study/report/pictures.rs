@@ -1,7 +1,8 @@
 //! Pictures of cases: the best, the middle and the worst of every loss that is complete, by mean Dice over the classes.
 //!
 //! They are made of the masks that were kept when a cell was done, on the grid that the network sees: so nothing is predicted
-//! again, and phantoms have pictures too.
+//! again, and phantoms have pictures too. A picture is kept as a file of the run, because it takes a second and the page is
+//! written again with every cell.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,15 +24,14 @@ use crate::run::RunDir;
 use crate::training::model::ModelCard;
 use crate::volume::Volume;
 
+/// Folder of the pictures in a run.
+const FOLDER: &str = "pictures";
+
 /// Slices with contours, and bodies in space.
 type Pair = [Vec<u8>; 2];
 
-/// Pictures that were made.
-pub(super) struct Pictures<'a> {
-    cases: BTreeMap<String, &'a Case>,
-    /// By key of the cell and id of the case.
-    made: BTreeMap<(String, String), Pair>,
-}
+/// The cases of which there are pictures.
+pub(super) struct Pictures<'a>(BTreeMap<String, &'a Case>);
 
 /// A case that is shown.
 struct Shown<'a> {
@@ -44,8 +44,7 @@ struct Shown<'a> {
 
 impl<'a> Pictures<'a> {
     pub(super) fn new(cases: &'a [Arc<Case>], manifest: &StudyManifest) -> Self {
-        let cases = manifest.cases.iter().cloned().zip(cases.iter().map(Arc::as_ref)).collect();
-        Self { cases, made: BTreeMap::new() }
+        Self(manifest.cases.iter().cloned().zip(cases.iter().map(Arc::as_ref)).collect())
     }
 
     /// The section of the page.
@@ -53,7 +52,7 @@ impl<'a> Pictures<'a> {
     /// # Errors
     /// If a mask that was kept cannot be read, or a picture cannot be made.
     pub(super) fn add(
-        &mut self,
+        &self,
         page: &mut Page,
         standing: &Standing<'_>,
         out: &RunDir,
@@ -78,13 +77,13 @@ impl<'a> Pictures<'a> {
             page.heading(standing.name(loss));
             for one in shown {
                 let stem = stem(standing.manifest, loss, one.fold, standing.manifest.seeds[0]);
-                let Some([slices, bodies]) = self.pair(out.path(), &stem, &one)? else {
+                let Some([slices, bodies]) = self.pair(out, &stem, &one)? else {
                     lost += 1;
                     continue;
                 };
                 let caption = format!("{}: {}, Dice {:.1} %", one.what, one.case, 100.0 * one.dice);
-                page.picture(&caption, slices);
-                page.picture("", bodies);
+                page.picture(&caption, &slices);
+                page.picture("", &bodies);
             }
         }
         if lost > 0 {
@@ -93,18 +92,28 @@ impl<'a> Pictures<'a> {
         Ok(())
     }
 
-    fn pair(&mut self, run: &Path, stem: &str, shown: &Shown<'_>) -> Result<Option<&Pair>> {
-        let key = (shown.record.key.clone(), shown.case.clone());
-        if !self.made.contains_key(&key) {
-            let (Some(case), Some(mask)) = (self.cases.get(&shown.case), mask(run, stem, &shown.case)?) else {
-                return Ok(None);
+    fn pair(&self, out: &RunDir, stem: &str, shown: &Shown<'_>) -> Result<Option<Pair>> {
+        // The digest tells a picture from that of an earlier training in the same place.
+        let digest = &shown.record.key[..shown.record.key.len().min(8)];
+        let name = |what: &str| format!("{FOLDER}/{stem}-{digest}-{}-{what}.png", shown.case.replace('/', "_"));
+        let names = ["slices", "bodies"].map(name);
+        if names.iter().all(|name| out.file(name).is_file()) {
+            let read = |name: &String| {
+                let file = out.file(name);
+                std::fs::read(&file).map_err(|error| Fault::io("read", &file, &error))
             };
-            let (image, truth) = (case.channels[0].whole()?, case.label.whole()?);
-            let prediction = case.way.labels(&mask);
-            let pair = [overlay(&image, &truth, &prediction)?, render(&image, &truth, &prediction, View::SAGITTAL)?];
-            self.made.insert(key.clone(), pair);
+            return Ok(Some([read(&names[0])?, read(&names[1])?]));
         }
-        Ok(self.made.get(&key))
+        let (Some(case), Some(mask)) = (self.0.get(&shown.case), mask(out.path(), stem, &shown.case)?) else {
+            return Ok(None);
+        };
+        let (image, truth) = (case.channels[0].whole()?, case.label.whole()?);
+        let prediction = case.way.labels(&mask);
+        let pair = [overlay(&image, &truth, &prediction)?, render(&image, &truth, &prediction, View::SAGITTAL)?];
+        let folder = out.file(FOLDER);
+        std::fs::create_dir_all(&folder).map_err(|error| Fault::io("create", &folder, &error))?;
+        names.iter().zip(&pair).try_for_each(|(name, png)| out.write(name, png))?;
+        Ok(Some(pair))
     }
 }
 
