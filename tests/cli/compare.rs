@@ -270,7 +270,7 @@ fn the_report_needs_nothing_else_and_can_be_made_again() {
     assert!(text(&file) == first, "the same run, the same report");
     // Without the data there are no pictures, and everything else.
     std::fs::rename(home.path().join("set"), home.path().join("away")).unwrap();
-    report(&[]).code(2).stderr(predicate::str::contains("--data DIR"));
+    report(&[]).code(2).stderr(predicate::str::contains("dataset folder does not exist"));
     report(&["--no-pictures"]).success();
     let without = text(&file);
     assert!(!without.contains("<img") && without.contains("How stable the ranking is"));
@@ -289,4 +289,31 @@ fn a_run_of_train_is_extended_by_compare() {
     assert!(states(&run).values().all(|state| state == "done"));
     lossgen(home.path()).args(["train", "--resume", "run", "--quiet"]).assert().success();
     assert_eq!(journal(&run).len(), 8);
+}
+
+#[test]
+fn losses_of_several_runs_are_judged_on_cases_that_none_of_them_saw() {
+    let home = home(|tiny| {
+        let learn = "learn: (lessons: 2, networks: 1, hidden: 4, recipe: (steps: 4, patches: (patch: (8, 8, 8), batch: 1))), train:";
+        tiny.replace("generations: 2", "generations: 0").replacen("train:", learn, 1)
+    });
+    for line in [["evolve", "evolved", "3"], ["learn", "learned", "3"], ["learn", "other", "9"]] {
+        let [command, out, seed] = line;
+        lossgen(home.path()).args([command, "tiny.ron", "--quiet", "--out", out, "--seed", seed]).assert().success();
+    }
+    let losses = ["--loss", "evolved/best", "--loss", "learned(learned)", "--out", "run"];
+    compare(home.path(), &[&["tiny.ron"], &losses[..]].concat()).success();
+    let held_out = |run: &str| -> BTreeSet<String> {
+        let manifest = text(&home.path().join(run).join("manifest.ron"));
+        let list = manifest.split("held_out: [").last().unwrap().split(']').next().unwrap().to_string();
+        list.split('"').filter(|part| part.starts_with("phantom")).map(String::from).collect()
+    };
+    let mut reader = csv::Reader::from_path(home.path().join("run/cases.csv")).unwrap();
+    let tested: BTreeSet<String> = reader.records().map(|row| row.unwrap()[2].to_string()).collect();
+    assert_eq!(held_out("evolved"), held_out("learned"), "the same seed keeps the same cases apart");
+    assert_eq!(tested, held_out("learned"));
+    assert_ne!(held_out("other"), tested);
+    compare(home.path(), &["--resume", "run", "--loss", "learned(other)"])
+        .code(2)
+        .stderr(predicate::str::contains("has seen a case of this comparison"));
 }
