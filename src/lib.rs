@@ -20,6 +20,7 @@ pub mod losses;
 pub mod metrics;
 pub mod nn;
 pub mod notation;
+pub mod phase;
 pub mod report;
 pub mod rng;
 pub mod run;

@@ -48,6 +48,78 @@ pub fn to_text<T: Serialize>(value: &T) -> Result<String> {
     text.map(|text| text + "\n").map_err(|error| Fault::failed(format!("cannot write as RON: {error}")))
 }
 
+/// Every field of a value that is no struct itself: the way to it, as in errors (`proxy.recipe.steps`), and its text. Names
+/// of variants are no part of the way.
+///
+/// # Errors
+/// If the value cannot be written as RON.
+pub fn leaves<T: Serialize>(value: &T) -> Result<Vec<(String, String)>> {
+    let text = options().to_string(value);
+    let text = text.map_err(|error| Fault::failed(format!("cannot write as RON: {error}")))?;
+    let mut found = Vec::new();
+    collect("", &text, &mut found);
+    Ok(found)
+}
+
+fn collect(way: &str, text: &str, found: &mut Vec<(String, String)>) {
+    // `Sliding(patch: ...)`, `Phantoms((cases: ...))` and `(steps: ...)` are structs, `(1, 2)` and `Decathlon("DIR")` are not.
+    let inner = text.find('(').and_then(|at| text[at..].strip_prefix('(')?.strip_suffix(')'));
+    let is_name = |name: &str| name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let begins = text.find('(').is_some_and(|at| is_name(&text[..at]));
+    let Some(inner) = inner.filter(|_| begins) else { return found.push((way.to_string(), spaced(text))) };
+    if inner.starts_with('(') && inner.ends_with(')') {
+        return collect(way, inner, found);
+    }
+    let fields: Option<Vec<(&str, &str)>> = parts(inner).into_iter().map(|part| part.split_once(':')).collect();
+    match fields {
+        Some(fields) if !fields.is_empty() && fields.iter().all(|(name, _)| is_name(name)) => {
+            for (name, value) in fields {
+                let way = if way.is_empty() { name.to_string() } else { format!("{way}.{name}") };
+                collect(&way, value, found);
+            }
+        }
+        _ => found.push((way.to_string(), spaced(text))),
+    }
+}
+
+/// The parts between the commas that stand in no bracket and no quotes.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut depth, mut quoted, mut escaped, mut start) = (0usize, false, false, 0);
+    let mut parts = Vec::new();
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.extend(Some(&text[start..]).filter(|rest| !rest.is_empty()));
+    parts
+}
+
+/// As people write it: a space behind commas and colons outside of quotes.
+fn spaced(text: &str) -> String {
+    let (mut quoted, mut before) = (false, ' ');
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        quoted ^= c == '"' && before != '\\';
+        before = c;
+        out.push(c);
+        if !quoted && matches!(c, ',' | ':') {
+            out.push(' ');
+        }
+    }
+    out
+}
+
 fn options() -> ron::Options {
     ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME)
 }
@@ -209,6 +281,47 @@ mod tests {
             assert!(text.lines().any(|line| line.starts_with("  found:") && line.contains(found)), "{to}: {text}");
             assert!(fault.help().is_some(), "{to}: {text}");
         }
+    }
+
+    #[test]
+    fn leaves_have_their_whole_way_and_look_as_people_write_them() {
+        #[derive(serde::Serialize)]
+        enum Kind {
+            Plain,
+            Of(Plate),
+            With { size: (u8, u8) },
+            Path(&'static str),
+        }
+        #[derive(serde::Serialize)]
+        struct Whole {
+            name: &'static str,
+            kinds: [Kind; 2],
+            first: Kind,
+            second: Kind,
+            third: Kind,
+            axes: Vec<Kind>,
+        }
+        let plate = || Plate { population: 3, share: None };
+        let whole = Whole {
+            name: "a, (b: \"",
+            kinds: [Kind::Of(plate()), Kind::Plain],
+            first: Kind::Of(plate()),
+            second: Kind::With { size: (1, 2) },
+            third: Kind::Path("x(y: 1)"),
+            axes: vec![Kind::Plain, Kind::Plain],
+        };
+        let found = leaves(&whole).unwrap();
+        let found: Vec<(&str, &str)> = found.iter().map(|(way, text)| (way.as_str(), text.as_str())).collect();
+        let expected = [
+            ("name", "\"a, (b: \\\"\""),
+            ("kinds", "(Of((population: 3, share: None)), Plain)"),
+            ("first.population", "3"),
+            ("first.share", "None"),
+            ("second.size", "(1, 2)"),
+            ("third", "Path(\"x(y: 1)\")"),
+            ("axes", "[Plain, Plain]"),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -7,11 +7,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use lossgen::evolution::{
-    Breeder, Ended, Headroom, Individual, Origin, Search, SearchConfig, StopReason, Strategy, Winner, newest_population,
+    Breeder, Ended, HEADROOM, Headroom, Individual, Origin, Search, SearchConfig, StopReason, Strategy, Winner,
+    newest_population,
 };
 use lossgen::fault::Result;
 use lossgen::gates::{Gate, Open};
 use lossgen::grammar::Grammar;
+use lossgen::notation;
 use lossgen::rng::{Purpose, stream};
 use lossgen::run::RunDir;
 use lossgen::stats::summary::Summary;
@@ -38,6 +40,8 @@ fn small() -> SearchConfig {
         generations: 4,
         headroom: 0,
         gates: cheap(),
+        // More than by default, so that kills and threads meet trainings in the middle of breeding.
+        greedy: 0.1,
         ..SearchConfig::default()
     }
 }
@@ -300,7 +304,13 @@ fn elites_have_replicates_and_the_winner_is_explained_and_can_be_made_again() {
     let home = home();
     let path = home.path().join("run");
     let judge = Synthetic::default();
-    let ended = search(&path, &small(), 7, &judge).unwrap();
+    // The first whose winner has constants, which are tuned.
+    let tuned = |seed: &u64| {
+        let ended = search(&home.path().join(seed.to_string()), &small(), *seed, &judge).unwrap();
+        ended.winner.is_some_and(|winner| winner.tuning.is_some() && !winner.changes.is_empty())
+    };
+    let seed = (7..30).find(tuned).unwrap();
+    let ended = search(&path, &small(), seed, &judge).unwrap();
     let elites: Vec<&Individual> =
         ended.population.elites.iter().map(|id| ended.population.find(*id).unwrap()).collect();
     assert!(!elites.is_empty() && elites.iter().all(|one| one.is_confirmed() && one.gains.len() >= 2));
@@ -318,9 +328,45 @@ fn elites_have_replicates_and_the_winner_is_explained_and_can_be_made_again() {
     let before = outcome(&path);
     std::fs::remove_file(path.join("winner.ron")).unwrap();
     let journal = std::fs::read(path.join("journal.jsonl")).unwrap();
-    search(&path, &small(), 7, &judge).unwrap();
+    search(&path, &small(), seed, &judge).unwrap();
     assert_eq!(outcome(&path), before);
     assert_eq!(std::fs::read(path.join("journal.jsonl")).unwrap(), journal, "something was trained again");
+}
+
+/// What a training made of a parent's constants is what the child has, and stands in the journal under the parent.
+#[test]
+fn constants_that_moved_in_a_training_are_inherited() {
+    let home = home();
+    let path = home.path().join("run");
+    let config = SearchConfig { greedy: 0.6, ..small() };
+    let ended = search(&path, &config, 3, &Synthetic::default()).unwrap();
+    let journal = std::fs::read_to_string(path.join("journal.jsonl")).unwrap();
+    let adapted: Vec<(String, String)> = journal
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(&line[line.find('{').unwrap()..]).unwrap())
+        .map(|line| line["training"].clone())
+        .filter(|training| training["trial"] == "adapt")
+        .map(|training| {
+            assert!(training["generation"].is_u64(), "somebody pays: {training}");
+            let text = |value: &serde_json::Value| value.as_str().unwrap().to_string();
+            (text(&training["loss"]), text(&training["outcome"]["Adapted"]["loss"]))
+        })
+        .collect();
+    let children: Vec<&Individual> = ended.population.everybody().filter(|one| one.origin == Origin::Greedy).collect();
+    assert!(children.len() >= 3, "only {} children of {} trainings", children.len(), adapted.len());
+    for child in children {
+        let parent = ended.population.find(child.parents[0]).unwrap().formula.canonical().to_string();
+        let known = adapted.iter().find(|(loss, _)| *loss == parent).expect("the training is in the journal");
+        assert_eq!(known.1, child.formula.canonical().to_string());
+        assert_ne!(known.1, parent);
+    }
+    assert_eq!(adapted.iter().filter(|pair| **pair == adapted[0]).count(), 1, "nothing is paid for twice");
+    // Without it, nobody is made so, and nothing is trained for it.
+    let none = home.path().join("none");
+    let config = SearchConfig { greedy: 0.0, ..small() };
+    let ended = search(&none, &config, 3, &Synthetic::default()).unwrap();
+    assert!(ended.population.everybody().all(|one| one.origin != Origin::Greedy));
+    assert!(!std::fs::read_to_string(none.join("journal.jsonl")).unwrap().contains("adapt"));
 }
 
 #[test]
@@ -340,4 +386,16 @@ fn headroom_is_told_from_noise() {
     assert!(clear.rungs[0].tau.unwrap() > 0.8 && clear.rungs[2].tau == Some(1.0));
     assert!(clear.losses.len() > 10 && clear.rungs.iter().map(|rung| rung.steps).eq([10, 30, 90]));
     assert!(vague.rungs[2].noise > 10.0 * clear.rungs[2].noise);
+
+    // The judge wants the common learning rate for every loss, and bad ones diverge above it.
+    let sweep = clear.sweep.as_ref().unwrap();
+    assert_eq!(sweep.gains.len(), clear.losses.len());
+    assert!((0..clear.losses.len()).filter_map(|loss| sweep.best(loss)).all(|best| best.factor == 1.0), "{sweep:?}");
+    assert!(clear.verdict().contains("does not owe it to its step size"), "{}", clear.verdict());
+    let read: Headroom = notation::load(&home.path().join("0.2").join(HEADROOM)).unwrap();
+    assert_eq!(read, clear);
+    // What was trained at the common rate for the last rung is not trained again.
+    let journal = std::fs::read_to_string(home.path().join("0.2/journal.jsonl")).unwrap();
+    let trainings = journal.lines().filter(|line| line.contains("\"training\"")).count();
+    assert_eq!(trainings, clear.losses.len() * (3 * 3 + 2 * 2));
 }

@@ -4,6 +4,8 @@
 
 mod agree;
 mod cli;
+#[cfg(unix)]
+mod console;
 mod documents;
 mod engine;
 mod export;

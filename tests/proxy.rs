@@ -73,16 +73,35 @@ fn a_loss_that_only_polishes_is_found_out() {
     assert!(fresh[1].dice() > 0.3, "{}", fresh[1]);
 }
 
+/// What a training makes of constants is a function of the loss, and other constants.
+#[test]
+fn constants_move_while_a_network_trains() {
+    let data = phantoms();
+    let loss: Formula = "(ratio (+ (sum tp) 1e-5) (+ (* 0.1 (sum fp)) (* 2 (sum fn))))".parse().unwrap();
+    let plain = named("ce").unwrap().formula;
+    let found = outcomes(&data, Trial::Adapt, &[loss.clone(), plain.clone()], 5, 2);
+    let [Outcome::Adapted { loss: adapted }, Outcome::Adapted { loss: unmoved }] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    let adapted: Formula = adapted.parse().unwrap();
+    assert!(adapted != loss.canonical() && adapted.size() == loss.canonical().size(), "{adapted}");
+    assert_eq!(unmoved.parse::<Formula>().unwrap(), plain.canonical(), "nothing of it could move");
+    assert_eq!(outcomes(&data, Trial::Adapt, &[loss], 5, 1)[0], found[0]);
+}
+
 #[test]
 fn neither_threads_nor_company_change_a_result_and_a_divergence_is_one() {
     let data = phantoms();
     let dice = named("dice").unwrap().formula;
     let exploding: Formula = "(^ (* 1e300 (sum (+ ce_fg ce_bg))) 4)".parse().unwrap();
     let third = Trial::Proxy { part: 3, replicate: 1 };
-    for trial in [Trial::FULL, third, Trial::Scratch] {
+    let mut all = Vec::new();
+    for trial in [Trial::FULL, third, Trial::Scratch, Trial::Rate { times: 1, over: 1, replicate: 0 }] {
         let together = outcomes(&data, trial, &[exploding.clone(), dice.clone()], 5, 8);
         let alone = outcomes(&data, trial, std::slice::from_ref(&dice), 5, 1);
         assert_eq!(together[0], Outcome::Diverged { step: 0 });
         assert_eq!(together[1], alone[0]);
+        all.extend(alone);
     }
+    assert_eq!(all[0], all[3], "the learning rate itself is no other one");
 }

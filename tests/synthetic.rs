@@ -16,6 +16,7 @@ use lossgen::fault::Result;
 use lossgen::formula::Formula;
 use lossgen::formula::fingerprint::distance;
 use lossgen::gates::{Gates, Open};
+use lossgen::losses::greedy::Greedy;
 use lossgen::rng::{Purpose, stream};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -64,10 +65,22 @@ impl Synthetic {
         truth
     }
 
+    /// Constants go where the truth is best of all that greedy trials could choose.
+    fn adapt(&self, loss: &Formula) -> Outcome {
+        let Some((named, greedy)) = Greedy::of_numbers(&loss.canonical()) else {
+            return Outcome::Adapted { loss: loss.canonical().to_string() };
+        };
+        let reached = greedy.candidates().into_iter().map(|values| greedy.at(&named, &values).canonical());
+        let best = reached.max_by(|a, b| self.truth(a).total_cmp(&self.truth(b))).unwrap();
+        Outcome::Adapted { loss: best.to_string() }
+    }
+
     fn judge(&self, trial: Trial, loss: &Formula) -> Outcome {
         let truth = self.truth(loss);
         let (part, own) = match trial {
             Trial::Proxy { part, .. } => (f64::from(part), 0.003),
+            Trial::Rate { .. } => (1.0, 0.003),
+            Trial::Adapt => return self.adapt(loss),
             Trial::Scratch => (1.0, 0.01),
         };
         let text = loss.canonical().to_string();
@@ -77,6 +90,13 @@ impl Synthetic {
         }
         let opinion = 0.003 * part.ln() * normal(&[&text, &part.to_string()], 0);
         let training = own * part.sqrt() * normal(&[&text, &format!("{trial:?}")], 0);
+        // Every loss wants the common learning rate; a training at three times it diverges if the loss is a bad one.
+        let off =
+            if let Trial::Rate { times, over, .. } = trial { (f64::from(times) / f64::from(over)).ln() } else { 0.0 };
+        if off > 0.0 && truth < 0.75 {
+            return Outcome::Diverged { step: 3 };
+        }
+        let truth = truth - 0.02 * off * off;
         let case = |case: u64| {
             let shared = 0.03 * normal(&["case"], case) + 0.01 * normal(&[&format!("{trial:?}")], case);
             let own = self.noise * (opinion + training + 0.007 * normal(&[&text, &format!("{trial:?}")], 1 + case));
@@ -103,6 +123,8 @@ impl Evaluator for Synthetic {
     fn steps(&self, trial: Trial) -> u64 {
         match trial {
             Trial::Proxy { part, .. } => 90 / u64::from(part),
+            Trial::Rate { .. } => 90,
+            Trial::Adapt => 30,
             Trial::Scratch => 270,
         }
     }

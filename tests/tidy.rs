@@ -9,6 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fault",     &[]),
     ("rng",       &[]),
     ("notation",  &["fault"]),
+    ("phase",     &[]),
     ("run",       &["fault"]),
     ("formula",   &["fault", "volume"]),
     ("grammar",   &["fault", "formula", "notation"]),
@@ -19,12 +20,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("atlas",     &["fault", "formula", "gates", "grammar", "losses", "notation", "rng"]),
     ("evolution", &["atlas", "fault", "formula", "gates", "grammar", "losses", "notation", "rng", "run", "stats"]),
     ("volume",    &["fault"]),
-    ("data",      &["fault", "rng", "run", "volume"]),
+    ("data",      &["fault", "phase", "rng", "run", "volume"]),
     ("stats",     &["fault"]),
     ("metrics",   &["fault", "stats", "volume"]),
     ("nn",        &["fault", "formula", "rng"]),
-    ("training",  &["data", "evolution", "fault", "formula", "gates", "losses", "metrics", "nn", "notation", "rng", "run", "volume"]),
-    ("cli",       &["atlas", "data", "evolution", "export", "fault", "formula", "gates", "grammar", "losses", "metrics", "nn", "notation", "report", "rng", "run", "stats", "training", "volume"]),
+    ("training",  &["data", "evolution", "fault", "formula", "gates", "losses", "metrics", "nn", "notation", "phase", "rng", "run", "volume"]),
+    ("cli",       &["atlas", "data", "evolution", "export", "fault", "formula", "gates", "grammar", "losses", "metrics", "nn", "notation", "phase", "report", "rng", "run", "stats", "training", "volume"]),
 ];
 
 /// Tests of a module may use seeds and the catalog.

@@ -100,11 +100,13 @@ pub(super) struct Split {
     pub(super) validation: f64,
     /// Never seen by the search: final trainings and verdicts.
     pub(super) held_out: f64,
+    /// Seed of the division, where several searches are to be judged on the same cases; the run's own if none is given.
+    pub(super) seed: Option<u64>,
 }
 
 impl Default for Split {
     fn default() -> Self {
-        Self { validation: 0.2, held_out: 0.5 }
+        Self { validation: 0.2, held_out: 0.5, seed: None }
     }
 }
 
@@ -354,8 +356,8 @@ impl Config {
     /// # Errors
     /// If a part would be empty.
     pub(super) fn holdout(&self, dataset: &Dataset) -> Result<Holdout> {
-        let Split { validation, held_out } = self.split;
-        folds::holdout(&dataset.ids(), &dataset.subjects(), validation, held_out, self.seed)
+        let Split { validation, held_out, seed } = self.split;
+        folds::holdout(&dataset.ids(), &dataset.subjects(), validation, held_out, seed.unwrap_or(self.seed))
             .map_err(|fault| fault.within("split"))
     }
 
@@ -395,10 +397,14 @@ mod tests {
         for (name, text) in [
             ("smoke.ron", include_str!("../../configs/smoke.ron")),
             ("evolve.ron", include_str!("../../configs/evolve.ron")),
+            ("tiny.ron", include_str!("../../configs/tiny.ron")),
             ("lumbar.ron", include_str!("../../configs/lumbar.ron")),
             ("proxy-one-start.ron", include_str!("../../configs/proxy-one-start.ron")),
             ("proxy-three-starts.ron", include_str!("../../configs/proxy-three-starts.ron")),
             ("proxy-long.ron", include_str!("../../configs/proxy-long.ron")),
+            ("proxy-scratch.ron", include_str!("../../configs/proxy-scratch.ron")),
+            ("proxy-short.ron", include_str!("../../configs/proxy-short.ron")),
+            ("discovery.ron", include_str!("../../configs/discovery.ron")),
             ("grammar.ron", include_str!("../../configs/grammar.ron")),
             ("talk-cervical.ron", include_str!("../../configs/talk-cervical.ron")),
             ("talk-lumbar.ron", include_str!("../../configs/talk-lumbar.ron")),

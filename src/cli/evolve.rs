@@ -13,7 +13,7 @@ use super::watcher::Watcher;
 use super::{Common, STOP};
 use crate::data::Dataset;
 use crate::data::folds::Holdout;
-use crate::evolution::{Breeder, Ended, Headroom, Search, StopReason, Strategy, newest_population};
+use crate::evolution::{Breeder, Ended, Headroom, Search, StopReason, Strategy, Sweep, newest_population};
 use crate::fault::{Fault, Result};
 use crate::gates::{Open, Rejection};
 use crate::grammar::Grammar;
@@ -57,7 +57,7 @@ pub(super) struct Arguments {
     /// Stop after the generation that is at work when so many minutes are over
     #[arg(long, value_name = "M")]
     most_minutes: Option<f64>,
-    /// Do not search: train the catalog with three replicates and say what the proxy can tell
+    /// Do not search: train the catalog with three replicates and at three learning rates, and say what the proxy can tell
     #[arg(long)]
     headroom: bool,
 }
@@ -289,10 +289,35 @@ fn report(headroom: &Headroom) -> String {
     summary("pairs told apart", &|rung| format!("{}/{}", rung.told_apart, rung.pairs));
     summary("Kendall with the last", &|rung| rung.tau.map_or("-".to_string(), |tau| format!("{tau:+.2}")));
     format!(
-        "Dice less that of Dice + CE from the same start, mean of {} replicates\n\n{}\n\n{}\n",
+        "Dice less that of Dice + CE from the same start, mean of {} replicates\n\n{}\n\n{}{}\n",
         headroom.replicates,
         table(header, rows, |column| column > 0),
+        headroom.sweep.as_ref().map_or(String::new(), |sweep| rates(&headroom.losses, sweep)),
         headroom.verdict(),
+    )
+}
+
+/// What other learning rates make of each loss, those in front that lead where each has its own.
+fn rates(names: &[String], sweep: &Sweep) -> String {
+    let mut header = vec!["loss".to_string()];
+    header.extend(sweep.factors.iter().map(|factor| format!("rate x {factor:.2}")));
+    header.extend(["best at", "and then"].map(String::from));
+    let gain = |loss: usize| sweep.best(loss).map_or(f64::NEG_INFINITY, |best| best.gain);
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by(|a, b| gain(*b).total_cmp(&gain(*a)));
+    let row = |loss: &usize| {
+        let gains =
+            sweep.gains[*loss].iter().map(|gain| gain.map_or("failed".to_string(), |gain| format!("{gain:+.4}")));
+        let best = sweep.best(*loss);
+        let own = [best.map(|best| format!("x {:.2}", best.factor)), best.map(|best| format!("{:+.4}", best.gain))];
+        let own = own.map(|cell| cell.unwrap_or_else(|| "-".to_string()));
+        std::iter::once(names[*loss].clone()).chain(gains).chain(own).collect::<Vec<_>>()
+    };
+    format!(
+        "all steps at other learning rates, less Dice + CE at the common one, mean of {} replicates; last column: each at its \
+         own best, less Dice + CE at its own\n\n{}\n\n",
+        sweep.replicates,
+        table(header, order.iter().map(row).collect(), |column| column > 0),
     )
 }
 

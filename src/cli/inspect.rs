@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use petgraph::dot::{Config as DotConfig, Dot};
-use petgraph::graph::DiGraph;
 
 use super::Common;
 use super::explain;
+use super::lineage::{Family, ancestors};
 use super::reference::population;
 use super::term::{Term, table};
 use crate::evolution::{Gain, Individual, Outcome, Population, Score, Winner, nearest};
@@ -18,6 +17,7 @@ use crate::gates::Rejection;
 use crate::grammar::Grammar;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "what a person may ask for")]
 pub(super) struct Arguments {
     /// A run directory, or a file generation-NNNN.ron
     population: PathBuf,
@@ -30,20 +30,23 @@ pub(super) struct Arguments {
     /// Print the computation of the individual as a graph in the DOT language (needs --id)
     #[arg(long, requires = "id")]
     dot: bool,
-    /// Print the family tree of everybody in the DOT language
-    #[arg(long, conflicts_with_all = ["dot", "id"])]
+    /// Print the family tree in the DOT language: of everybody or, with --id, of that individual and its ancestors
+    #[arg(long, conflicts_with = "dot")]
     lineage: bool,
+    /// Print the family tree as an SVG picture, generations from left to right (needs --lineage)
+    #[arg(long, requires = "lineage")]
+    svg: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
     let population = population(&arguments.population)?;
     let winner =
         if arguments.population.is_dir() { Winner::load(&arguments.population, population.generation)? } else { None };
-    if arguments.lineage {
-        term.result(&if common.json { family(&population) } else { lineage(&population) });
-        return Ok(());
-    }
     let Some(id) = &arguments.id else {
+        if arguments.lineage {
+            term.result(&family(&Family::of_all(&population), arguments, common));
+            return Ok(());
+        }
         term.result(&if common.json {
             json(&population, winner.as_ref())
         } else {
@@ -66,6 +69,10 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
             .found(format!("`{id}`"))
             .hint("without `--id`, the table of all individuals is printed")
     })?;
+    if arguments.lineage {
+        term.result(&family(&Family::of(individual, &population), arguments, common));
+        return Ok(());
+    }
     let graph = || Plan::new(&individual.formula).dot();
     term.result(&if arguments.dot && common.json {
         serde_json::json!({"id": individual.id, "dot": graph()}).to_string()
@@ -78,6 +85,16 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         explain(individual, &population) + &own.map(explain::winner).unwrap_or_default()
     });
     Ok(())
+}
+
+/// The family in the form that was asked for.
+fn family(family: &Family<'_>, arguments: &Arguments, common: &Common) -> String {
+    match (arguments.svg, common.json) {
+        (true, true) => serde_json::json!({"svg": family.svg()}).to_string(),
+        (true, false) => family.svg(),
+        (false, true) => family.json(),
+        (false, false) => family.dot(),
+    }
 }
 
 /// Ranked table, front, who won and why, which operators paid, and what was thrown away.
@@ -225,7 +242,7 @@ fn scratch(individual: &Individual) -> String {
 }
 
 /// Mean Dice, or why there is none.
-fn dice(outcome: &Outcome) -> String {
+pub(super) fn dice(outcome: &Outcome) -> String {
     outcome.score().map_or_else(|| outcome.to_string(), |score| format!("{:.4}", score.mean_dice()))
 }
 
@@ -278,25 +295,17 @@ fn explain(individual: &Individual, population: &Population) -> String {
         text += "  from scratch  unconfirmed: never tried\n";
     }
     text += "\nancestors\n";
-    let mut open = individual.parents.clone();
-    let mut seen: Vec<u64> = Vec::new();
-    while let Some(id) = open.pop() {
-        if seen.contains(&id) {
-            continue;
-        }
-        seen.push(id);
-        if let Some(parent) = population.find(id) {
-            text += &format!(
-                "  {:>4}  Dice {}  {:<10}  {}\n",
-                id,
-                dice(&parent.outcome),
-                parent.origin.name(),
-                parent.formula
-            );
-            open.extend(&parent.parents);
-        }
+    let found = ancestors(individual, population);
+    for parent in &found {
+        text += &format!(
+            "  {:>4}  Dice {}  {:<10}  {}\n",
+            parent.id,
+            dice(&parent.outcome),
+            parent.origin.name(),
+            parent.formula
+        );
     }
-    if seen.is_empty() {
+    if found.is_empty() {
         text += "  none\n";
     }
     text
@@ -319,7 +328,7 @@ fn scores(individual: &Individual, score: &Score) -> String {
     )
 }
 
-fn row(individual: &Individual) -> serde_json::Value {
+pub(super) fn row(individual: &Individual) -> serde_json::Value {
     let (formula, score) = (&individual.formula, individual.outcome.score());
     serde_json::json!({
         "id": individual.id, "birth": individual.birth, "parents": individual.parents, "origin": individual.origin.name(),
@@ -345,39 +354,4 @@ fn json(population: &Population, winner: Option<&Winner>) -> String {
         "rejected": rejected, "repaired": population.repaired, "twins": population.twins,
     })
     .to_string()
-}
-
-/// Who descends from whom: nodes as in the list of individuals, and edges from parent to child.
-fn family(population: &Population) -> String {
-    let mut everybody: Vec<&Individual> = population.everybody().collect();
-    everybody.sort_by_key(|individual| individual.id);
-    let edges = everybody.iter().flat_map(|child| child.parents.iter().map(|parent| [*parent, child.id]));
-    let edges: Vec<[u64; 2]> = edges.collect();
-    let nodes: Vec<_> = everybody.into_iter().map(row).collect();
-    serde_json::json!({"individuals": nodes, "edges": edges}).to_string()
-}
-
-/// Who descends from whom; the front is filled.
-fn lineage(population: &Population) -> String {
-    let mut graph = DiGraph::<String, &str>::new();
-    let front = population.front();
-    let mut everybody: Vec<&Individual> = population.everybody().collect();
-    everybody.sort_by_key(|individual| individual.id);
-    let mut nodes = std::collections::BTreeMap::new();
-    for individual in everybody {
-        let fill = if front.iter().any(|other| other.id == individual.id) {
-            " style=filled fillcolor=\"#cfe8cf\""
-        } else {
-            ""
-        };
-        let label = format!("{} {}\n{}", individual.id, individual.origin.name(), dice(&individual.outcome));
-        let node = graph.add_node(format!("label={label:?} shape=box fontname=\"Helvetica\"{fill}"));
-        nodes.insert(individual.id, node);
-        for parent in individual.parents.iter().filter_map(|parent| nodes.get(parent)) {
-            graph.update_edge(*parent, node, "");
-        }
-    }
-    let style = |_: &DiGraph<String, &str>, (_, style): (_, &String)| style.clone();
-    Dot::with_attr_getters(&graph, &[DotConfig::EdgeNoLabel, DotConfig::NodeNoLabel], &|_, _| String::new(), &style)
-        .to_string()
 }

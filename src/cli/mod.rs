@@ -6,19 +6,24 @@ mod bench;
 mod compare;
 mod config;
 mod data;
+mod doctor;
 mod evaluate;
 mod evolve;
 mod explain;
 mod export;
+mod generate;
 mod grammar;
 mod inspect;
 mod learn;
+mod lineage;
 mod loss;
 mod manifest;
 mod memory;
+mod phases;
 mod predict;
 mod reference;
 mod report;
+mod settings;
 mod stopwatch;
 mod study;
 mod term;
@@ -80,7 +85,7 @@ struct Common {
 enum Command {
     /// Search for a loss; without a configuration, on built-in phantoms in a few minutes
     Evolve(evolve::Arguments),
-    /// Show a population: table, Pareto front, one individual, lineage, DOT
+    /// Show a population: table, Pareto front, one individual, lineage as DOT or SVG
     Inspect(inspect::Arguments),
     /// Learn a loss by what helps networks most, and find the formula nearest to it
     Learn(learn::Arguments),
@@ -109,6 +114,14 @@ enum Command {
     Data(data::Command),
     /// How fast this machine is at what a search does
     Bench(bench::Arguments),
+    /// What this machine is to the program, and whether it computes what it should
+    Doctor(doctor::Arguments),
+    /// What a configuration comes to, whether it can be run, and what every field means
+    #[command(subcommand)]
+    Config(settings::Command),
+    /// Completions for shells, and manual pages
+    #[command(subcommand)]
+    Generate(generate::Command),
 }
 
 /// Set by a signal. Work looks at it and stops where it can be resumed.
@@ -155,6 +168,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
             | Command::Compare(_)
             | Command::Predict(_)
             | Command::Bench(_)
+            | Command::Doctor(_)
     ) {
         let (place, remark) = device.resolve()?;
         nn::settle(place);
@@ -162,6 +176,18 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
             term.say(&remark);
         }
     }
+    if common.verbose {
+        phases::listen();
+    }
+    let done = command(cli, term);
+    if let Some(times) = phases::text() {
+        term.detail(&format!("\nwhere the time went; of trainings at the same time the sum\n\n{times}"));
+    }
+    done
+}
+
+fn command(cli: &Cli, term: &Term) -> Result<()> {
+    let common = &cli.common;
     match &cli.command {
         Command::Evolve(arguments) => evolve::run(arguments, common, term),
         Command::Inspect(arguments) => inspect::run(arguments, common, term),
@@ -177,6 +203,9 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Atlas(arguments) => atlas::run(arguments, common, term),
         Command::Data(command) => data::run(command, common, term),
         Command::Bench(arguments) => bench::run(arguments, common, term),
+        Command::Doctor(arguments) => doctor::run(arguments, common, term),
+        Command::Config(command) => settings::run(command, common, term),
+        Command::Generate(command) => generate::run(command, common, term),
     }
 }
 

@@ -14,6 +14,7 @@ use super::preprocess::{LabelMode, Prepared, Preprocess};
 use super::store::{Places, Voxels};
 use super::way::Way;
 use crate::fault::{Fault, Result};
+use crate::phase::{self, Phase};
 use crate::volume::{Grid, Volume, affine, relation::Relation};
 
 /// One subject's image and truth.
@@ -63,11 +64,13 @@ impl Case {
     /// As [`nifti::read_channels`], [`nifti::read_label`] and [`Case::new`], with the file that is to blame.
     pub fn read(entry: &Entry, channels: usize, values: &[u8], preprocess: &Preprocess) -> Result<Self> {
         let mask = nifti::read_label(&entry.label)?;
+        phase::end(Phase::Read);
         let truth = classes_of(&mask, values, preprocess.labels).map_err(|fault| fault.file(&entry.label))?;
         let prepared = preprocess.read(&entry.images, channels, other_channels)?;
         same_grid(&entry.images[0].display().to_string(), prepared.way.native_grid(), &mask.grid)
             .map_err(|fault| fault.file(&entry.label))?;
         let case = Self::assemble(&entry.id, prepared, truth, preprocess.labels.count(values));
+        phase::end(Phase::Prepare);
         Ok(Self { subject: entry.subject.clone(), source: Some(entry.images[0].clone()), ..case })
     }
 

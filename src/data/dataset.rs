@@ -13,6 +13,7 @@ use super::layout::{self, Entry, Layout};
 use super::preprocess::{LabelMode, Preprocess};
 use super::store::Places;
 use crate::fault::{Fault, Result};
+use crate::phase::{self, Phase, Stage};
 
 /// Cases that belong together.
 #[derive(Debug, Clone)]
@@ -49,12 +50,17 @@ impl Dataset {
         let values: Vec<u8> = layout.classes.iter().map(|(value, _)| *value).collect();
         let channels = layout.channels.len();
         let read = |entry: &Entry| -> Result<(Arc<Case>, [blake3::Hash; 2])> {
+            phase::begin(Stage::Cases);
             if let Some(cache) = cache {
                 let hashes = entry.hashes()?;
-                return Ok((Arc::new(cache.case(entry, hashes, channels, &values, preprocess)?), hashes));
+                let case = cache.case(entry, hashes, channels, &values, preprocess)?;
+                phase::end(Phase::Read);
+                return Ok((Arc::new(case), hashes));
             }
             let case = Case::read(entry, channels, &values, preprocess)?;
-            Ok((Arc::new(case), entry.hashes()?))
+            let hashes = entry.hashes()?;
+            phase::end(Phase::Read);
+            Ok((Arc::new(case), hashes))
         };
         // Judged in order: rayon's own `collect::<Result<_>>` returns whichever error came first.
         let read: Vec<Result<_>> = layout.entries.par_iter().map(read).collect();

@@ -38,6 +38,8 @@ pub(super) struct Header {
     pub(super) length: usize,
     /// Slope and intercept from stored to real values; `None` if values stand as they are.
     pub(super) scaling: Option<(f32, f32)>,
+    /// `pixdim` in mm, where it is a rounded form of the spacing, which is that of the `sform`.
+    pub(super) rounded: Option<[f64; 3]>,
 }
 
 /// The types that hold one number per voxel.
@@ -114,9 +116,11 @@ impl Header {
         let (shape, channels) = shape(&fields)?;
         let voxels = shape.iter().product::<usize>() * channels;
         let (kind, bytes_per_voxel) = kind(&fields)?;
-        let (affine, spacing) = orientation(&fields, shape, spacing(&fields)?)?;
+        let pixdim = spacing(&fields)?;
+        let (affine, spacing) = orientation(&fields, shape, pixdim)?;
         Ok(Self {
             grid: Grid { shape, spacing, affine },
+            rounded: (spacing != pixdim).then_some(pixdim),
             channels,
             kind,
             big_endian: fields.big_endian,

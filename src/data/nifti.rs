@@ -72,6 +72,15 @@ pub fn read_grid(path: &Path) -> Result<Grid> {
     Ok(Header::parse(&bytes).map_err(|fault| fault.file(path))?.grid)
 }
 
+/// `pixdim` in mm, where it differs from the spacing by more than noise and by no more than rounding.
+///
+/// # Errors
+/// As [`read_grid`].
+pub(super) fn read_rounded(path: &Path) -> Result<Option<[f64; 3]>> {
+    let bytes = read_header(&mut open(path)?).map_err(|error| damaged(path, &error))?;
+    Ok(Header::parse(&bytes).map_err(|fault| fault.file(path))?.rounded)
+}
+
 /// Reads a mask: whole numbers (within 1e-3) from 0 to 255, whatever type they are stored in.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::nifti;
 use super::way::Way;
 use crate::fault::{Fault, Result};
+use crate::phase::{self, Phase};
 use crate::volume::orientation::Orientation;
 use crate::volume::{Volume, affine};
 
@@ -147,6 +148,7 @@ impl Preprocess {
         let mut origin = Vec::with_capacity(channels);
         for path in images {
             let read = nifti::read_channels(path)?;
+            phase::end(Phase::Read);
             origin.extend(std::iter::repeat_n(path, read.len()));
             volumes.extend(read);
         }

@@ -22,6 +22,7 @@ use crate::formula::Formula;
 use crate::gates::{Archive, Gates, Rejection, Traits};
 use crate::grammar::{Census, Grammar};
 use crate::losses::catalog::CATALOG;
+use crate::losses::greedy::Greedy;
 use crate::rng::{Purpose, stream};
 
 /// Largest losses of the atlas that is walked over where a grammar is enumerated and no size is asked for.
@@ -46,6 +47,9 @@ pub(super) struct Memory {
     archive: Archive,
     atlas: Option<Atlas>,
 }
+
+/// What the constants of a loss become in a training; `None` if it failed or the work was stopped.
+pub(super) type Adapt<'a> = &'a mut dyn FnMut(&Formula) -> Option<Formula>;
 
 /// A child that waits for its training.
 pub(super) struct Unborn {
@@ -104,10 +108,15 @@ impl Breeder<'_> {
     ///
     /// # Errors
     /// If there is no founder.
-    pub(super) fn brood(&self, parents: Option<&Population>, memory: &mut Memory) -> Result<Option<Brood>> {
+    pub(super) fn brood(
+        &self,
+        parents: Option<&Population>,
+        memory: &mut Memory,
+        adapt: Adapt<'_>,
+    ) -> Result<Option<Brood>> {
         match parents {
             None => self.founders(memory),
-            Some(parents) => Ok(self.children(parents, memory)),
+            Some(parents) => Ok(self.children(parents, memory, adapt)),
         }
     }
 
@@ -190,7 +199,7 @@ impl Breeder<'_> {
     }
 
     /// The children of a generation, islands in turn; none at all where the grammar has nothing new to say.
-    fn children(&self, parents: &Population, memory: &mut Memory) -> Option<Brood> {
+    fn children(&self, parents: &Population, memory: &mut Memory, adapt: Adapt<'_>) -> Option<Brood> {
         let mut novelty = Novelty::after(Some(parents), self.grammar, &mut memory.archive, memory.atlas.as_ref());
         let parents_of = self.parents(parents, &mut novelty);
         let generation = parents.generation + 1;
@@ -203,7 +212,7 @@ impl Breeder<'_> {
             let island = (slot + generation) % parents_of.islands.len();
             let child = match self.config.strategy {
                 Strategy::Random | Strategy::Enumerate => None,
-                _ => self.child(&parents_of, island, generation, slot, &mut novelty),
+                _ => self.child(&parents_of, island, generation, slot, &mut novelty, adapt),
             };
             let child = child.or_else(|| self.stranger(generation, slot, &mut novelty));
             children.extend(child.map(|child| Unborn { island, ..child }));
@@ -233,6 +242,7 @@ impl Breeder<'_> {
         generation: usize,
         slot: usize,
         novelty: &mut Novelty<'_>,
+        adapt: Adapt<'_>,
     ) -> Option<Unborn> {
         let config = self.config;
         let mut rng = stream(self.seed, Purpose::Breeding, generation as u64, slot as u64);
@@ -246,6 +256,9 @@ impl Breeder<'_> {
                 let father = self.parent(parents, island, &mut rng);
                 let child = crossover::cross(&mother.formula, &father.formula, self.grammar, &mut rng);
                 (child, Origin::Crossover, vec![mother.id, father.id])
+            } else if config.strategy == Strategy::Evolution && rng.random::<f64>() < config.greedy {
+                let child = Greedy::of_numbers(&mother.formula).and_then(|_| adapt(&mother.formula));
+                (self.spoken(child, &mother.formula), Origin::Greedy, vec![mother.id])
             } else {
                 let edit = mutate::choose(&config.rates, &mut rng);
                 let child = mutate::mutate(&mother.formula, &edit, self.grammar, &mut rng);
@@ -258,6 +271,11 @@ impl Breeder<'_> {
             }
         }
         None
+    }
+
+    /// A child that is not its parent and belongs to the language; constants may move beyond what the grammar allows.
+    fn spoken(&self, child: Option<Formula>, parent: &Formula) -> Option<Formula> {
+        child.filter(|child| child != parent && self.grammar.check_loss(child).is_ok())
     }
 
     /// A parent for an island: from it, or seldom from its neighbour.

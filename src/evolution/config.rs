@@ -9,7 +9,7 @@ use crate::gates::Open;
 
 /// Version of the table of defaults below: it changes whenever a default does, so that no upgrade changes a study
 /// silently. A run keeps the settings with which it began.
-pub const DEFAULTS: u32 = 2;
+pub const DEFAULTS: u32 = 3;
 
 /// How to search, in one table. Budgets count candidates, steps and generations; time can end a search between two
 /// generations and decides nothing else.
@@ -53,6 +53,9 @@ pub struct SearchConfig {
     pub elites: usize,
     /// Share of children made by crossover; the rest is mutated.
     pub crossover: f64,
+    /// Share of attempts at a child in which the constants of a parent move by greedy trials during a training, and stay
+    /// where they ended. Each costs a training, which is why there are few.
+    pub greedy: f64,
     /// Share of children that owe nothing to anybody: of the atlas, or drawn fresh from the grammar.
     pub immigrants: f64,
     /// How often each edit is tried, relative to the others.
@@ -144,6 +147,7 @@ impl Default for SearchConfig {
             by_novelty: 0.1,
             elites: 2,
             crossover: 0.15,
+            greedy: 0.02,
             immigrants: 0.1,
             rates: Rates::default(),
             toll_per_word: 0.0002,
@@ -213,7 +217,7 @@ impl SearchConfig {
             rates.hoist,
         ];
         let rows = [
-            ("search.defaults", self.defaults == DEFAULTS, "2, the only table", self.defaults.to_string()),
+            ("search.defaults", self.defaults == DEFAULTS, "3, the only table", self.defaults.to_string()),
             ("search.islands", (1..=1000).contains(&self.islands), "1 to 1000", self.islands.to_string()),
             ("search.migration", share(self.migration), "0 to 1", self.migration.to_string()),
             (
@@ -264,6 +268,7 @@ impl SearchConfig {
             ("search.attempts", self.attempts <= 10_000, "at most 10000", self.attempts.to_string()),
             ("search.elites", self.elites < self.population, "fewer than the population", self.elites.to_string()),
             ("search.crossover", share(self.crossover), "0 to 1", self.crossover.to_string()),
+            ("search.greedy", share(self.greedy), "0 to 1", self.greedy.to_string()),
             ("search.immigrants", share(self.immigrants), "0 to 1", self.immigrants.to_string()),
             ("search.toll_per_word", amount(self.toll_per_word), "0 or more", self.toll_per_word.to_string()),
             ("search.attempts", self.attempts >= 1, "at least 1", self.attempts.to_string()),

@@ -25,6 +25,11 @@ pub enum Outcome {
         /// Mean Dice reached from scratch.
         dice: f64,
     },
+    /// Its constants moved while a network trained: what [`Trial::Adapt`] gives instead of a score.
+    Adapted {
+        /// The canonical text of the loss with the constants where they ended.
+        loss: String,
+    },
 }
 
 /// How good a network became, on whole validation volumes.
@@ -77,7 +82,7 @@ impl Outcome {
     pub fn score(&self) -> Option<&Score> {
         match self {
             Self::Trained(score) => Some(score),
-            Self::Diverged { .. } | Self::Stalled { .. } => None,
+            Self::Diverged { .. } | Self::Stalled { .. } | Self::Adapted { .. } => None,
         }
     }
 
@@ -93,6 +98,7 @@ impl fmt::Display for Outcome {
             Self::Trained(score) => write!(f, "Dice {:.4}", score.mean_dice()),
             Self::Diverged { step } => write!(f, "diverged at step {step}"),
             Self::Stalled { dice } => write!(f, "stalls from scratch at Dice {dice:.4}"),
+            Self::Adapted { loss } => write!(f, "became {loss}"),
         }
     }
 }
@@ -111,11 +117,28 @@ pub enum Trial {
     },
     /// From scratch: what the best must survive. A loss can polish a trained network and yet never train one.
     Scratch,
+    /// A third of the steps from a shared start, in which the constants of the loss move by greedy trials (Seo et al. 2020).
+    /// What comes of it is another loss.
+    Adapt,
+    /// As [`Trial::full`], but at another learning rate: does a loss win by its shape or by its step size?
+    Rate {
+        /// The learning rate is multiplied by this
+        times: u32,
+        /// and divided by this.
+        over: u32,
+        /// As that of [`Trial::Proxy`], with the same patches and start.
+        replicate: u32,
+    },
 }
 
 impl Trial {
     /// A training of all steps, the first replicate.
     pub const FULL: Self = Self::full(0);
+
+    /// Whether what it gives is a difference to the control, which must have trained then.
+    pub fn needs_control(self) -> bool {
+        matches!(self, Self::Proxy { .. } | Self::Scratch)
+    }
 
     /// A training of all steps.
     pub const fn full(replicate: u32) -> Self {
@@ -131,6 +154,10 @@ impl fmt::Display for Trial {
             Self::Proxy { part, replicate: 0 } => write!(f, "1/{part} of the steps"),
             Self::Proxy { part, replicate } => write!(f, "1/{part} of the steps, replicate {replicate}"),
             Self::Scratch => write!(f, "from scratch"),
+            Self::Adapt => write!(f, "adapting constants"),
+            Self::Rate { times, over, replicate } => {
+                write!(f, "all steps at {times}/{over} of the learning rate, replicate {replicate}")
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use super::config::SearchConfig;
 use super::event::Watch;
 use super::fitness::{Evaluator, Gain, Trial, control};
 use super::ledger::{Ledger, Stage};
+use super::sweep::Sweep;
 use crate::fault::Result;
 use crate::formula::Formula;
 use crate::losses::catalog::{CATALOG, find};
@@ -37,6 +38,9 @@ pub struct Headroom {
     pub replicates: usize,
     /// The rungs, shortest first.
     pub rungs: Vec<Rung>,
+    /// What other learning rates would change; none in the short report.
+    #[serde(default)]
+    pub sweep: Option<Sweep>,
 }
 
 /// What a rung can tell.
@@ -113,7 +117,7 @@ impl Headroom {
             rung.tau = tau.is_finite().then_some(tau);
         }
         let losses = std::iter::once("dice_ce".to_string()).chain(losses.iter().map(|(name, _)| name.clone()));
-        Ok(Some(Self { losses: losses.collect(), replicates, rungs }))
+        Ok(Some(Self { losses: losses.collect(), replicates, rungs, sweep: None }))
     }
 
     /// Whether the last rung tells at least half of the pairs apart.
@@ -151,6 +155,10 @@ impl Headroom {
                 }
                 _ => {}
             }
+        }
+        if let Some(sweep) = &self.sweep {
+            let error = last.noise / (sweep.replicates as f64).sqrt();
+            let _ = write!(text, "\n{}", sweep.verdict(&self.losses, CLEAR * error));
         }
         text
     }
@@ -213,7 +221,7 @@ mod tests {
         assert!((clear.noise - 0.001 * (2.0f64 / 3.0).sqrt()).abs() < 1e-12, "{clear:?}");
         let vague = Rung::of(1, 200, &gains(&[[0.0; 3], [0.05, -0.05, 0.0], [-0.04, 0.06, 0.01]]), 3);
         assert_eq!(vague.told_apart, 0);
-        let report = |rung: &Rung| Headroom { losses: vec![], replicates: 3, rungs: vec![rung.clone()] };
+        let report = |rung: &Rung| Headroom { losses: vec![], replicates: 3, rungs: vec![rung.clone()], sweep: None };
         assert!(report(&clear).verdict().contains("can tell losses apart"));
         assert!(report(&vague).verdict().contains("proxy.recipe.steps"), "{}", report(&vague).verdict());
         // Without replicates of its own a failure says nothing.

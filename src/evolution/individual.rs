@@ -159,6 +159,8 @@ pub enum Origin {
     Hoist,
     /// A subtree replaced by one of another individual.
     Crossover,
+    /// Constants moved by greedy trials while a network trained.
+    Greedy,
 }
 
 impl Origin {
@@ -185,6 +187,7 @@ impl Origin {
             Self::Delete => "delete",
             Self::Hoist => "hoist",
             Self::Crossover => "crossover",
+            Self::Greedy => "greedy",
         }
     }
 }

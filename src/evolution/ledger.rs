@@ -152,11 +152,12 @@ impl<'a> Ledger<'a> {
         })
     }
 
-    /// How many of the losses have no result yet, and the control, which is trained in every trial.
+    /// Those of the losses that have no result yet, and the control, which is trained in every trial that needs it.
     fn open_losses(&self, trial: Trial, losses: &[&Formula]) -> Vec<Formula> {
         // Without the gate against duplicates, a loss may be among them twice; it is trained once.
         let mut keys = BTreeSet::new();
-        let all = std::iter::once(&self.control).chain(losses.iter().copied());
+        let control = trial.needs_control().then_some(&self.control);
+        let all = control.into_iter().chain(losses.iter().copied());
         let mut is_open = |loss: &&Formula| !self.results.contains_key(&(trial, key(loss))) && keys.insert(key(loss));
         all.filter(|loss| is_open(loss)).cloned().collect()
     }
@@ -190,6 +191,9 @@ impl<'a> Ledger<'a> {
             return Ok(false);
         }
         self.pay(stage, trial, losses)?;
+        if !trial.needs_control() {
+            return Ok(true);
+        }
         match self.outcome(trial, &self.control) {
             Some(Outcome::Trained(_)) => Ok(true),
             other => {

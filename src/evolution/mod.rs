@@ -22,6 +22,7 @@ mod rungs;
 mod select;
 mod strategy;
 mod succession;
+mod sweep;
 mod winner;
 
 use std::path::Path;
@@ -33,11 +34,12 @@ pub use event::{Event, StopReason, Watch};
 pub use fitness::{Evaluator, Gain, Outcome, Score, Trial, control};
 pub use headroom::{HEADROOM, Headroom, Rung};
 pub use individual::{Individual, Origin};
-use ledger::Ledger;
+use ledger::{Ledger, Stage};
 pub use ledger::{Spent, settings};
 pub use population::{Population, Twin};
 pub use select::Shrinkage;
 pub use strategy::Strategy;
+pub use sweep::{Best, Sweep};
 pub use winner::{Change, Contender, Nearest, Tuning, WINNER, Winner, nearest};
 
 use crate::fault::{Fault, Result};
@@ -117,14 +119,20 @@ impl Search<'_> {
         Ok(Ended { population, reason, winner })
     }
 
-    /// Measures what the proxy can tell with the whole catalog and three replicates, and writes it down. `None` if the
-    /// watcher wants to stop.
+    /// Measures what the proxy can tell with the whole catalog and three replicates, and what other learning rates would
+    /// change; writes it down. `None` if the watcher wants to stop.
     ///
     /// # Errors
     /// As [`Search::run`].
     pub fn headroom(&self, watch: Watch<'_>) -> Result<Option<Headroom>> {
         let mut ledger = self.ledger()?;
-        self.measure(&Headroom::losses(None), 3, &mut ledger, watch)
+        let losses = Headroom::losses(None);
+        let Some(headroom) = self.measure(&losses, 3, &mut ledger, watch)? else { return Ok(None) };
+        let formulas: Vec<&Formula> = losses.iter().map(|(_, formula)| formula).collect();
+        let Some(sweep) = Sweep::measure(&formulas, &mut ledger, watch)? else { return Ok(None) };
+        let headroom = Headroom { sweep: Some(sweep), ..headroom };
+        self.run.write(HEADROOM, notation::to_text(&headroom)?.as_bytes())?;
+        Ok(Some(headroom))
     }
 
     /// The short form of the report: a few losses and two replicates.
@@ -187,11 +195,23 @@ impl Search<'_> {
         ledger: &mut Ledger<'_>,
         watch: Watch<'_>,
     ) -> Result<Option<Population>> {
-        let Some(brood) = breeder.brood(parents, memory)? else { return Ok(None) };
+        let generation = parents.map_or(0, |parents| parents.generation + 1);
+        let mut adapted = Ok(true);
+        let brood = breeder.brood(parents, memory, &mut |loss| {
+            if matches!(adapted, Ok(true)) {
+                adapted = ledger.train(Stage::Generation(generation), Trial::Adapt, &[loss], watch);
+            }
+            match ledger.outcome(Trial::Adapt, loss)? {
+                Outcome::Adapted { loss } => loss.parse().ok(),
+                _ => None,
+            }
+        })?;
+        // Whoever was bred after a refusal was bred without what the training would have told.
+        let Some(brood) = brood.filter(|_| !matches!(adapted, Ok(false))) else { return Ok(None) };
+        adapted?;
         for skipped in &brood.skipped {
             ledger.tell(skipped, watch)?;
         }
-        let generation = parents.map_or(0, |parents| parents.generation + 1);
         // For the record: there are many, and nobody who watches waits for them.
         for refused in &brood.tally.refused {
             self.run.event(&Event::rejected(generation, refused))?;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
-use crate::formula::word::Op;
+use crate::formula::word::{Op, WordId};
 
 /// Most parameters that are moved at once: 3^4 = 81 combinations.
 const MOST: usize = 4;
@@ -22,6 +22,10 @@ const MARGIN: f64 = 1e-6;
 
 /// Least weight to which trials go: a loss whose weights are all 0 is nothing, and has no gradient of any size.
 const LEAST_WEIGHT: f64 = 0.05;
+
+/// Parameters that stand for plain numbers, and their largest value. What they are called says nothing then.
+const STANDING_FOR: [&str; 2] = ["fp_weight", "fn_weight"];
+const LARGEST: f64 = 10.0;
 
 /// The parameters, and where they stand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,6 +93,26 @@ impl Greedy {
                 .hint("name the parameters that may move: `greedy(tversky, fp_weight, fn_weight)`"));
         }
         Ok(Self { parameters, delta: 0.05, every: 10 })
+    }
+
+    /// The plain numbers of a loss as parameters that move: the first two that are weights or powers by their size, and
+    /// not smoothing or percentages. The loss comes with names in their places. `None` if it has no such number.
+    ///
+    /// Two, because there are 3^n candidates; and in the order of the canonical form, so that it is a function of the loss.
+    pub fn of_numbers(loss: &Formula) -> Option<(Formula, Self)> {
+        let moves = |node: &usize| {
+            let gene = &loss.genes()[*node];
+            matches!(gene.word.word().op, Op::Number) && (LEAST_WEIGHT..=LARGEST).contains(&gene.value)
+        };
+        let nodes: Vec<usize> = (0..loss.size()).filter(moves).take(STANDING_FOR.len()).collect();
+        if nodes.is_empty() || !loss.parameters().is_empty() {
+            return None;
+        }
+        let named = nodes.iter().zip(STANDING_FOR).try_fold(loss.clone(), |named, (node, name)| {
+            Some(named.replace(*node, &Formula::leaf(WordId::of(name)?, loss.genes()[*node].value)))
+        })?;
+        let greedy = Self::new(&named, &[]).ok()?;
+        Some((named, greedy))
     }
 
     /// Narrows the box of a parameter; `None` if it is not one within the parameter's range that holds its value.
@@ -208,6 +232,23 @@ mod tests {
         assert_eq!(greedy.choose(&scores), 4);
         assert_eq!(greedy.parameters.iter().map(|p| p.value).collect::<Vec<_>>(), target);
         assert_ne!(greedy.current(&loss), loss);
+    }
+
+    #[test]
+    fn plain_numbers_can_move_but_not_smoothing() {
+        let loss: Formula = "(ratio (+ (sum tp) 1e-5) (+ (* 0.3 (sum fp)) (* 0.7 (^ (sum fn) 1.5))))".parse().unwrap();
+        let (named, greedy) = Greedy::of_numbers(&loss).unwrap();
+        let values: Vec<f64> = greedy.parameters.iter().map(|parameter| parameter.value).collect();
+        assert_eq!(values, [0.3, 0.7]);
+        assert_eq!(named.canonical(), loss.canonical(), "the same loss");
+        let moved = greedy.at(&named, &[0.35, 0.65]).canonical();
+        let expected: Formula = loss.to_string().replace("0.3 ", "0.35 ").replace("0.7 ", "0.65 ").parse().unwrap();
+        assert_eq!(moved, expected.canonical());
+        assert!(Greedy::of_numbers(&"(mean (+ ce_fg ce_bg))".parse().unwrap()).is_none());
+        assert!(
+            Greedy::of_numbers(&"(+ (ratio (+ (sum tp) 1e-5) (sum abs_diff)) (mean_top 12 ce_fg))".parse().unwrap())
+                .is_none()
+        );
     }
 
     #[test]

@@ -78,6 +78,17 @@ impl Judgement {
     }
 }
 
+impl Strategy {
+    /// Numbers of a loss that move by greedy trials, judged on other patches than those of the step; `None` if it has none
+    /// that could.
+    pub fn adapting(loss: &Formula) -> Option<Self> {
+        let (loss, greedy) = Greedy::of_numbers(loss)?;
+        let text = format!("greedy({loss}, held_out=true)");
+        let kind = Kind::Greedy { loss, greedy, score: Judgement::SquaredError, held_out: true };
+        Some(Self { name: text.clone(), text, kind })
+    }
+}
+
 impl From<Loss> for Strategy {
     fn from(loss: Loss) -> Self {
         Self { name: loss.name, text: loss.formula.to_string(), kind: Kind::Fixed(loss.formula) }

@@ -12,7 +12,7 @@ mod weights;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-pub use device::{DeviceChoice, Place, device, place, settle};
+pub use device::{DeviceChoice, Place, cuda_devices, device, place, settle};
 pub use gradient::{clip_global_norm, flatten, unflatten};
 pub use identity::{identities, with_identities};
 pub use kernels::KernelPath;

@@ -19,6 +19,7 @@ mod gallery;
 pub mod heat;
 pub mod learned;
 pub mod legend;
+pub mod lineage;
 #[cfg(test)]
 mod markup;
 pub mod overlay;

@@ -15,6 +15,7 @@ use super::objective::Standing;
 use super::trainer::{Job, Outcome, Passes, State, Step, Watch};
 use crate::fault::{Fault, Result};
 use crate::nn::{self, UNet3d};
+use crate::phase;
 
 /// The key of the metadata.
 const KEY: &str = "training";
@@ -43,7 +44,7 @@ pub fn train_kept(network: UNet3d, job: &Job<'_>, keep: Keep<'_>, watch: Watch<'
     if !steps.iter().all(&mut *watch) {
         return Outcome::Stopped;
     }
-    state.run(job, &mut |_| {}, &mut |state, step| {
+    state.run(job, &mut |phase| phase::end(phase.into()), &mut |state, step| {
         let go_on = watch(step);
         if every > 0 {
             steps.push(step.clone());

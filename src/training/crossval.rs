@@ -16,6 +16,7 @@ use crate::fault::Result;
 use crate::losses::strategy::Strategy;
 use crate::metrics::{CaseMetrics, evaluate};
 use crate::nn::{self, UNet3d, UNet3dConfig};
+use crate::phase::{self, Phase, Stage};
 use crate::rng::{Purpose, stream};
 use crate::volume::Volume;
 
@@ -142,6 +143,7 @@ impl Study<'_> {
 
     /// `None` if the work was stopped.
     fn cell(&self, cell: &Cell, place: usize, watcher: &dyn Watcher) -> Result<Option<CellOutcome>> {
+        phase::begin(Stage::Folds);
         let (cases, recipe) = (self.pick(&cell.cases.train), self.recipe(cell));
         let sequence = cell.fold as u64;
         let job = Job { cases: &cases, loss: &self.losses[cell.loss], recipe: &recipe, seed: cell.seed, sequence };
@@ -180,12 +182,15 @@ impl Study<'_> {
         let judge = |case: &Arc<Case>| {
             let truth = &*case.native_label.whole()?;
             let found = Prediction::of(&inference, case)?;
+            phase::end(Phase::Predict);
             take(case, &found.mask)?;
             let calibrations = found.calibrations(&truth.voxels)?;
             let join = |(class, calibration)| {
                 Ok(CaseMetrics { calibration: Some(calibration), ..evaluate(&found.mask, truth, class)? })
             };
-            (1..=u8::MAX).zip(calibrations).map(join).collect()
+            let metrics = (1..=u8::MAX).zip(calibrations).map(join).collect();
+            phase::end(Phase::Judge);
+            metrics
         };
         cases.iter().map(judge).collect()
     }

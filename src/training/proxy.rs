@@ -23,9 +23,10 @@ use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::formula::fingerprint;
 use crate::losses;
-use crate::losses::strategy::Strategy;
+use crate::losses::strategy::{Kind, Strategy};
 use crate::metrics::{Metric, evaluate};
 use crate::nn::{self, UNet3d, UNet3dConfig, Weights};
+use crate::phase::{self, Phase, Stage};
 use crate::rng::{Purpose, stream};
 use crate::run::RunDir;
 
@@ -130,6 +131,11 @@ const WARM_SEQUENCE: u64 = 0;
 const START_SEQUENCES: u64 = 1 << 23;
 const RUNGS: u64 = 8;
 
+/// The steps of the proxy are divided by this where constants move; and the sequence of patches of that training, which is
+/// that of a rung that no search has: what is adapted is not judged on the patches that it was adapted to.
+const ADAPTING: u32 = 3;
+const ADAPTING_SEQUENCE: u64 = RUNGS;
+
 impl<'a> Proxy<'a> {
     /// Makes the shared starts, or reads those that the run has; `watch` is told every step and says whether to go on.
     ///
@@ -139,7 +145,10 @@ impl<'a> Proxy<'a> {
         let fresh = self.fresh(0);
         let starts = self.starts(run, watch)?;
         let mut control = None;
-        let work = |_| starts[0].network(&nn::device()).and_then(|network| self.score(&network));
+        let work = |_| {
+            phase::begin(Stage::Starts);
+            starts[0].network(&nn::device()).and_then(|network| self.score(&network))
+        };
         workers::run(1, self.threads, self.stop, work, &mut |_, result| {
             control = Some(result);
             true
@@ -209,6 +218,7 @@ impl<'a> Proxy<'a> {
         let sequence = if start == 0 { WARM_SEQUENCE } else { START_SEQUENCES + start as u64 };
         let loss = Strategy::fixed(formula);
         let job = Job { cases: &self.train, loss: &loss, recipe: &recipe, seed: self.seed, sequence };
+        phase::begin(Stage::Starts);
         let network = self.fresh(start).network(&nn::device().autodiff())?;
         match train(network, &job, &mut |step| watch(step.number, step.loss)) {
             Training::Finished(network) => {
@@ -246,11 +256,36 @@ impl<'a> Proxy<'a> {
         })
     }
 
+    /// What the constants of a loss become while a network trains from some weights; `None` if the work was stopped.
+    fn adapt(&self, weights: &Weights, loss: &Formula) -> Result<Option<Outcome>> {
+        let unmoved = Outcome::Adapted { loss: loss.canonical().to_string() };
+        let Some(strategy) = Strategy::adapting(&loss.canonical()) else { return Ok(Some(unmoved)) };
+        let network = weights.network(&nn::device().autodiff())?;
+        let (recipe, _) = self.trial(ADAPTING, 0);
+        let job =
+            Job { cases: &self.train, loss: &strategy, recipe: &recipe, seed: self.seed, sequence: ADAPTING_SEQUENCE };
+        let mut constants = Vec::new();
+        let outcome = train(network, &job, &mut |step| {
+            constants.clone_from(&step.moving);
+            !self.stop.load(Ordering::SeqCst)
+        });
+        Ok(match (outcome, strategy.kind) {
+            (Training::Stopped, _) => None,
+            (Training::Diverged { step }, _) => Some(Outcome::Diverged { step }),
+            (Training::Failed(fault), _) => return Err(fault),
+            (Training::Finished(_), Kind::Greedy { loss, greedy, .. }) => {
+                Some(Outcome::Adapted { loss: greedy.at(&loss, &constants).canonical().to_string() })
+            }
+            (Training::Finished(_), _) => Some(unmoved),
+        })
+    }
+
     fn score(&self, network: &UNet3d) -> Result<Score> {
         let mut score = Score { dice: Vec::new(), hd95_mm: Vec::new() };
         let network = nn::inference(network);
         for case in &self.validation {
             let mask = predict(&network, case, self.config.window)?;
+            phase::end(Phase::Predict);
             let truth = case.native_label.whole()?;
             let classes = case.classes() as f64;
             let (mut dice, mut hd95) = (0.0, 0.0);
@@ -263,6 +298,7 @@ impl<'a> Proxy<'a> {
             }
             score.dice.push(dice / classes);
             score.hd95_mm.push(hd95 / classes);
+            phase::end(Phase::Judge);
         }
         Ok(score)
     }
@@ -287,12 +323,20 @@ impl Judge<'_> {
     /// What becomes of one loss; `None` if the work was stopped.
     fn judge(&self, trial: Trial, loss: &Formula) -> Result<Option<Outcome>> {
         let proxy = &self.proxy;
+        phase::begin(if trial == Trial::Scratch { Stage::Scratch } else { Stage::Candidates });
         match trial {
             Trial::Proxy { part, replicate } => {
                 // Rungs take turns, too: nobody comes through by suiting a single start.
                 let start = (depth(part) as usize + replicate as usize) % self.starts.len();
                 let (recipe, sequence) = proxy.trial(part, replicate);
                 proxy.train_from(&self.starts[start], &recipe, sequence, loss)
+            }
+            Trial::Adapt => proxy.adapt(&self.starts[depth(ADAPTING) as usize % self.starts.len()], loss),
+            Trial::Rate { times, over, replicate } => {
+                let start = replicate as usize % self.starts.len();
+                let (recipe, sequence) = proxy.trial(1, replicate);
+                let learning_rate = recipe.learning_rate * f64::from(times) / f64::from(over);
+                proxy.train_from(&self.starts[start], &Recipe { learning_rate, ..recipe }, sequence, loss)
             }
             // The training that made the first start need not be repeated.
             Trial::Scratch if loss.canonical() == control().canonical() => {
@@ -333,6 +377,8 @@ impl Evaluator for Judge<'_> {
     fn steps(&self, trial: Trial) -> u64 {
         match trial {
             Trial::Proxy { part, replicate } => self.proxy.trial(part, replicate).0.steps as u64,
+            Trial::Adapt => self.proxy.trial(ADAPTING, 0).0.steps as u64,
+            Trial::Rate { replicate, .. } => self.proxy.trial(1, replicate).0.steps as u64,
             Trial::Scratch => self.proxy.config.warm_steps as u64,
         }
     }

@@ -17,9 +17,7 @@ pub struct Recipe {
     pub steps: usize,
     /// Learning rate at the first step; it decays as (1 - step / steps)^0.9, nnU-Net's polynomial.
     pub learning_rate: f64,
-    /// What makes a step of a gradient. Left out where it is the default, so that runs that were begun before there was
-    /// another one go on.
-    #[serde(skip_serializing_if = "Optimizer::is_default")]
+    /// What makes a step of a gradient.
     pub optimizer: Optimizer,
     /// How patches are chosen.
     pub patches: PatchSampler,
@@ -53,11 +51,6 @@ pub enum Optimizer {
 pub(super) const EPSILON: f32 = 1e-8;
 
 impl Optimizer {
-    /// Whether it is what recipes have that do not name one.
-    pub fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// The optimiser before its first step.
     pub(super) fn begin(self) -> ModuleOptimizer {
         match self {
@@ -169,9 +162,8 @@ mod tests {
     }
 
     #[test]
-    fn a_recipe_without_an_optimizer_is_written_as_it_always_was() {
-        let text = notation::to_text(&Recipe::default()).unwrap();
-        assert!(!text.contains("optimizer"), "{text}");
+    fn optimizers_are_read_and_judged() {
+        assert_eq!(notation::from_text::<Recipe>("recipe", "(steps: 3)").unwrap().optimizer, Optimizer::Adam);
         let recipe = Recipe { optimizer: NNUNET, ..Recipe::default() };
         let text = notation::to_text(&recipe).unwrap();
         assert_eq!(notation::from_text::<Recipe>("recipe", &text).unwrap(), recipe);

@@ -16,6 +16,7 @@ use crate::data::Case;
 use crate::fault::{Fault, Result};
 use crate::losses::strategy::Strategy;
 use crate::nn::{self, UNet3d};
+use crate::phase;
 use crate::rng::{Purpose, stream};
 
 /// What to train on, with which loss and how.
@@ -90,12 +91,24 @@ pub enum Phase {
     Optimizer,
 }
 
+impl From<Phase> for phase::Phase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Batch => Self::Batch,
+            Phase::Forward => Self::Forward,
+            Phase::Loss => Self::Loss,
+            Phase::Backward => Self::Backward,
+            Phase::Optimizer => Self::Optimizer,
+        }
+    }
+}
+
 /// Largest norm of the gradient over all parameters together, nnU-Net's. With the factor below it bounds outliers only.
 pub(super) const CLIP: f64 = 12.0;
 
 /// Trains a network.
 pub fn train(network: UNet3d, job: &Job<'_>, watch: Watch<'_>) -> Outcome {
-    train_in_phases(network, job, &mut |_| {}, watch)
+    train_in_phases(network, job, &mut |phase| phase::end(phase.into()), watch)
 }
 
 /// As [`train`]; `mark` is told the end of every part of a step, so that somebody with a clock can say where time goes.

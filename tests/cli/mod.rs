@@ -9,6 +9,7 @@ mod evaluate;
 mod export;
 mod learn;
 mod loss_eval;
+mod machine;
 mod plot;
 mod predict;
 mod road;

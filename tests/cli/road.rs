@@ -35,6 +35,10 @@ fn a_search_is_looked_at_and_its_winner_is_trained_on_cases_it_never_saw() {
             .success()
             .stdout(predicate::str::starts_with("digraph"));
     }
+    let whole = lossgen(home.path()).args(["inspect", "run", "--lineage", "--svg"]).assert().success();
+    whole.stdout(predicate::str::starts_with("<svg").and(predicate::str::contains("generation 2")));
+    let own = lossgen(home.path()).args(["inspect", "run", "--lineage", "--svg", "--id", "best"]).assert().success();
+    own.stdout(predicate::str::contains("ancestors of individual").and(predicate::str::contains("the one asked for")));
 
     let train =
         ["train", "--loss", "run/best", "--loss", "dice_ce", "--loss", "(mean (+ ce_fg ce_bg))", "--out", "trained"];
@@ -297,6 +301,11 @@ fn every_command_prints_json_when_asked() {
     let family = json(&["inspect", "run", "--lineage"]);
     assert_eq!(family["individuals"].as_array().unwrap().len(), individuals.len());
     assert!(!family["edges"].as_array().unwrap().is_empty(), "{family}");
+    let child = family["edges"][0][1].to_string();
+    let own = json(&["inspect", "run", "--lineage", "--id", &child]);
+    let ids: Vec<String> = own["individuals"].as_array().unwrap().iter().map(|one| one["id"].to_string()).collect();
+    assert!(ids.contains(&child) && ids.contains(&family["edges"][0][0].to_string()), "{own}");
+    assert!(ids.len() < individuals.len(), "only those from whom it descends: {own}");
     assert_eq!(json(&["grammar", "show"])["losses"].as_array().unwrap().len(), 8);
     assert_eq!(json(&["grammar", "check", "dice_ce"])["grammar"], "polarity");
     assert_eq!(json(&["data", "phantom", "set", "--cases", "2"])["cases"], 2);

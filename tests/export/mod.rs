@@ -56,6 +56,15 @@ fn written(row: &Row, title: &str, name: &str, formula: &Formula, activation: Ac
     Export { title, name, formula, activation, classes, scale: 1.0 }.write(row)
 }
 
+/// The loss of the example about trainings of one's own is what the program writes.
+#[test]
+fn the_discovered_loss_of_the_examples_is_an_export() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/own_training/discovered.rs");
+    let text = "(+ (mean (* (^ abs_diff 0.8) (+ ce_fg ce_bg))) (ratio (sum tp) (+ (* 0.4 (sum fp)) (sum fn))))";
+    let wanted = written(row("burn"), text, "discovered", &text.parse().unwrap(), Activation::Sigmoid);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), wanted);
+}
+
 #[test]
 fn the_examples_have_every_word() {
     let texts = EXAMPLES.map(|(_, typed, activation, _)| named_in(typed, form(activation)).unwrap().formula);

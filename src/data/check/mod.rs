@@ -131,7 +131,15 @@ fn examine(entry: &Entry, layout: &Layout) -> Examined {
     for (path, channel) in &channels {
         findings.extend(intensities::check(entry, path, channel));
     }
+    let mut seen: Option<&PathBuf> = None;
+    for (path, channel) in &channels {
+        // Channels along the fourth axis have one header.
+        if seen.replace(path) != Some(path) {
+            findings.extend(grids::check_rounding(entry, path, &channel.grid));
+        }
+    }
     if let Some(mask) = &mask {
+        findings.extend(grids::check_rounding(entry, &entry.label, &mask.grid));
         findings.extend(grids::check(entry, &channels, mask));
         findings.extend(labels::check(entry, layout, mask));
     }

@@ -1,6 +1,7 @@
 //! A dataset with one defect of each kind: all of them are found, each in its case, and nothing else.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 
 use super::*;
 use crate::data::nifti::{read_grid, read_label, write_new_image, write_new_label};
@@ -161,6 +162,40 @@ fn every_defect_is_found_in_its_case_and_told_with_its_cure() {
     assert_eq!(gap.field.as_deref(), Some("label 1 (left)"));
     let text = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report, "reports survive being kept");
+}
+
+#[test]
+fn a_rounded_voxel_size_is_told_with_what_is_used_instead() {
+    let set = Set::new();
+    let size = |number: usize, spacing: f64| {
+        set.add(number, |image, mask| {
+            for grid in [&mut image.grid, &mut mask.grid] {
+                grid.spacing[0] = spacing;
+                grid.affine[2][0] = spacing;
+            }
+        })
+    };
+    // As exporters write it: all digits in the sform, two in pixdim.
+    let rounded = |path: PathBuf, pixdim: f32| {
+        let mut bytes = Vec::new();
+        flate2::read::GzDecoder::new(fs::File::open(&path).unwrap()).read_to_end(&mut bytes).unwrap();
+        bytes[80..84].copy_from_slice(&pixdim.to_le_bytes());
+        let mut file = flate2::write::GzEncoder::new(fs::File::create(path).unwrap(), flate2::Compression::fast());
+        file.write_all(&bytes).unwrap();
+        file.finish().unwrap();
+    };
+    size(0, 0.351_562_5);
+    let id = size(1, 0.351_562_5);
+    rounded(set.folder().join(format!("imagesTr/{id}.nii.gz")), 0.35);
+    rounded(set.folder().join(format!("labelsTr/{id}.nii.gz")), 0.35);
+    let report = set.check();
+    let expected = (Severity::Warning, id.as_str(), "voxel size is rounded in the header");
+    assert_eq!(told(&report), [expected, expected], "image and mask");
+    assert!((report.cases[1].spacing_mm[0] - 0.351_562_5).abs() < 1e-6, "{:?}", report.cases[1].spacing_mm);
+    let finding = &report.findings[0];
+    assert!(finding.expected.as_deref().unwrap().starts_with("0.35156"), "{finding:?}");
+    assert_eq!(finding.found.as_deref(), Some("0.35 x 1 x 3 mm, up to 0.44 % off"));
+    assert!(finding.hint.as_deref().unwrap().contains("the sform is used"));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::fault::{Fault, Result};
 /// What a person asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The best there is.
+    /// The CPU, until a GPU has been seen to be faster: see docs/benchmarks.md.
     Auto,
     /// The CPU.
     Cpu,
@@ -49,7 +49,7 @@ impl FromStr for DeviceChoice {
                     .field("--device")
                     .expected("auto, cpu, cuda or cuda:N")
                     .found(format!("`{typed}`"))
-                    .hint("leave the option out to take the best there is")
+                    .hint("leave the option out to compute on the CPU")
             }),
         }
     }
@@ -85,17 +85,21 @@ impl DeviceChoice {
                     .found(why)
                     .hint("`--device cpu` computes on the CPU")),
             },
-            Self::Auto if cfg!(not(feature = "cuda")) => Ok((Place::Cpu, None)),
-            Self::Auto => Ok(match cuda_devices() {
-                Ok(_) => (Place::Cuda(0), None),
-                Err(why) => (Place::Cpu, Some(format!("{why}: using the CPU"))),
-            }),
+            Self::Auto => {
+                // Told only to who built the program for it.
+                let remark =
+                    "there is a CUDA device; `--device cuda` takes it, and tunes its kernels for many minutes first";
+                Ok((Place::Cpu, cuda_devices().is_ok().then(|| remark.to_string())))
+            }
         }
     }
 }
 
-/// How many CUDA devices there are, at least one, or why there is none.
-fn cuda_devices() -> std::result::Result<usize, String> {
+/// How many CUDA devices there are, at least one.
+///
+/// # Errors
+/// Why there is none that could be used.
+pub fn cuda_devices() -> std::result::Result<usize, String> {
     #[cfg(feature = "cuda")]
     return probe::devices();
     #[cfg(not(feature = "cuda"))]

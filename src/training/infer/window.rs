@@ -30,7 +30,7 @@ impl Window {
     pub fn check(&self) -> Result<()> {
         match self {
             Self::Sliding { patch, overlap }
-                if !(1.0..=MOST_VOXELS).contains(&patch.iter().map(|n| *n as f64).product())
+                if !(1.0..=MOST_VOXELS).contains(&patch.iter().map(|n| *n as f64).product::<f64>())
                     || !(0.0..1.0).contains(overlap) =>
             {
                 Err(Fault::new("setting out of range")

@@ -1,0 +1,81 @@
+"""How well short trainings rank losses: Kendall's tau of proxies with long trainings, in one table.
+
+    python benches/proxy.py --lossgen target/release/lossgen --long RUN three-starts=RUN one-start=RUN
+
+LONG is a run of `lossgen train` with losses of the catalog, the others are runs of `lossgen evolve --headroom`. Every rung of
+every proxy is held against the long trainings: tau over all losses that both trained (a loss that diverged in one counts as
+the worst there), with a 95 % interval from 1,000 bootstrap samples of the test volumes of the long trainings; tau among the
+better half of the losses, where a search has to decide; and, of the pairs that the long trainings tell apart (Wilcoxon's
+signed-rank test over test volumes, p < 0.05), the share that the proxy orders alike. The cost is in optimiser steps for a loss, on
+this rung and those below it, of one replicate; means are over all replicates, as a search has them for its finalists only.
+"""
+
+import argparse
+import csv
+import itertools
+import pathlib
+import random
+import statistics
+
+from grammar import ask, tau
+from strategies import dice, wilcoxon
+
+
+def trained(run):
+    """The losses of a run of `lossgen train` that have trained in every fold, with Dice per case in per cent."""
+    with open(run / "cases.csv", newline="") as file:
+        names = list(dict.fromkeys(row["loss"] for row in csv.DictReader(file)))
+    found = {name: dice(run, name) for name in names}
+    most = max(map(len, found.values()))
+    return {name: cases for name, cases in found.items() if len(cases) == most}
+
+
+def halves(losses):
+    """Every other case, and the rest: to hold the long trainings against themselves."""
+    cases = sorted(next(iter(losses.values())))
+    return cases[::2], cases[1::2]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lossgen", default="lossgen", help="the program")
+    parser.add_argument("--long", required=True, type=pathlib.Path, metavar="RUN")
+    parser.add_argument("proxies", nargs="+", metavar="NAME=RUN")
+    arguments = parser.parse_args()
+    long = trained(arguments.long)
+    mean = lambda name, cases: statistics.fmean(long[name][case] for case in cases) if name in long else -1.0
+    everywhere = sorted(next(iter(long.values())))
+    order = sorted(long, key=lambda name: -mean(name, everywhere))
+    print(f"long trainings, Dice [%] over {len(everywhere)} test volumes")
+    for name in order:
+        print(f"  {name:<18} {mean(name, everywhere):.2f}")
+    first, second = halves(long)
+    print(f"tau of one half of the test volumes with the other: {tau([(mean(n, first), mean(n, second)) for n in order]):+.2f}")
+    apart = [
+        (a, b)
+        for a, b in itertools.combinations(order, 2)
+        if wilcoxon([long[a][case] - long[b][case] for case in everywhere]) < 0.05
+    ]
+    print(f"pairs that they tell apart (p < 0.05): {len(apart)} of {len(order) * (len(order) - 1) // 2}\n")
+    print("proxy            steps  of a loss     tau  95 % interval    better half  told apart, ordered alike")
+    for name, run in (text.split("=", 1) for text in arguments.proxies):
+        shown = ask(arguments.lossgen, "evolve", "--resume", run, "--headroom")
+        paid = 0
+        for rung in shown["rungs"]:
+            paid += rung["steps"]
+            gain = {loss: -1.0 if value is None else value for loss, value in zip(shown["losses"], rung["gains"])}
+            common = [loss for loss in order if loss in gain]
+            pairs = lambda losses, cases: [(gain[loss], mean(loss, cases)) for loss in losses]
+            draw = random.Random(1)
+            drawn = sorted(tau(pairs(common, draw.choices(everywhere, k=len(everywhere)))) for _ in range(1000))
+            better = common[: (len(common) + 1) // 2]
+            alike = [gain[a] > gain[b] for a, b in apart if a in gain and b in gain]
+            print(
+                f"{name:<15} {rung['steps']:>6} {paid:>10}   {tau(pairs(common, everywhere)):+.2f}"
+                f"  [{drawn[24]:+.2f}, {drawn[974]:+.2f}]   {tau(pairs(better, everywhere)):+11.2f}"
+                f"  {100 * sum(alike) / max(len(alike), 1):.0f} % of {len(alike)}"
+            )
+
+
+if __name__ == "__main__":
+    main()
