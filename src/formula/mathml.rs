@@ -1,4 +1,4 @@
-//! LaTeX of formulas to MathML, which browsers set without scripts.
+//! LaTeX of formulas to `MathML`, which browsers set without scripts.
 //!
 //! Guards that a formula looks the same in a paper and on a page: the notation of a word stands once, as LaTeX in the table
 //! of words, and is read here. Only what that table and its numbers use is understood; a test holds the two together, and
@@ -7,7 +7,7 @@
 use super::Formula;
 
 impl Formula {
-    /// The formula as a MathML element, to be shown on lines of its own.
+    /// The formula as a `MathML` element, to be shown on lines of its own.
     pub fn mathml(&self) -> String {
         format!("<math display=\"block\">{}</math>", from_latex(&self.latex()))
     }
@@ -29,7 +29,7 @@ const SIGNS: [(&str, &str, &str); 12] = [
     ("textstyle", "", ""),
 ];
 
-/// A row of MathML elements.
+/// A row of `MathML` elements.
 fn from_latex(latex: &str) -> String {
     let mut reader = Reader { rest: latex };
     let mut out = String::new();
@@ -97,6 +97,11 @@ impl Reader<'_> {
             let inside = self.row();
             self.take(")");
             return format!("<mrow><mo>(</mo>{inside}<mo>)</mo></mrow>");
+        }
+        if let Some((inside, rest)) = self.rest.strip_prefix('|').and_then(|rest| rest.split_once('|')) {
+            self.rest = rest;
+            let bar = |form| format!("<mo form=\"{form}\" stretchy=\"false\">|</mo>");
+            return format!("<mrow>{}{}{}</mrow>", bar("prefix"), from_latex(inside), bar("postfix"));
         }
         let number = self.rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(self.rest.len());
         if number > 0 {
@@ -192,7 +197,6 @@ impl Reader<'_> {
 fn operator(sign: char) -> String {
     match sign {
         '-' => "<mo>\u{2212}</mo>".to_string(),
-        '|' => "<mo stretchy=\"false\">|</mo>".to_string(),
         sign => format!("<mo>{}</mo>", escape(&sign.to_string())),
     }
 }
@@ -210,7 +214,7 @@ mod tests {
         text.parse::<Formula>().unwrap().mathml()
     }
 
-    /// Tags close in the order in which they opened, and elements have the number of children that MathML asks for.
+    /// Tags close in the order in which they opened, and elements have the number of children that `MathML` asks for.
     fn check(mathml: &str) {
         let mut open: Vec<(&str, usize)> = Vec::new();
         for part in mathml.split('<').skip(1) {

@@ -36,8 +36,7 @@ pub fn boxes(title: &str, unit: &str, groups: &[(String, Vec<f64>)]) -> String {
 
 /// The box and the dots of a row.
 pub(super) fn draw(ground: &mut Ground, row: usize, values: &[f64]) {
-    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan() && *v != f64::NEG_INFINITY).collect();
-    sorted.sort_unstable_by(f64::total_cmp);
+    let sorted = placed(values);
     if sorted.is_empty() {
         return;
     }
@@ -64,6 +63,14 @@ pub(super) fn draw(ground: &mut Ground, row: usize, values: &[f64]) {
     ground.svg.line([median, middle - half - 1.0], [median, middle + half + 1.0], Stroke { width: 2.6, ..line });
 }
 
+/// The values that have a place, ascending: all but undefined ones, of which minus infinity is one: no metric
+/// gives it.
+fn placed(values: &[f64]) -> Vec<f64> {
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan() && *v != f64::NEG_INFINITY).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted
+}
+
 /// Where in a row the n-th of its dots stands, from -1 to 1: far from its neighbours, and always at the same place (the
 /// fractional parts of multiples of the golden ratio).
 fn scatter(n: usize) -> f64 {
@@ -72,8 +79,7 @@ fn scatter(n: usize) -> f64 {
 
 /// Median, number of cases, and how many have no place on an axis.
 fn words(values: &[f64]) -> String {
-    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan() && *v != f64::NEG_INFINITY).collect();
-    sorted.sort_unstable_by(f64::total_cmp);
+    let sorted = placed(values);
     let undefined = values.len() - sorted.len();
     let mut text = match sorted.len() {
         0 => "no value".to_string(),
@@ -88,13 +94,15 @@ fn words(values: &[f64]) -> String {
 /// Three digits that count, as people write them.
 pub(super) fn short(value: f64) -> String {
     let text = match value.abs() {
+        _ if value.is_nan() => return "?".to_string(),
         _ if value.is_infinite() => return if value > 0.0 { "∞" } else { "\u{2212}∞" }.to_string(),
         0.0 => "0".to_string(),
         size if size < 1e-4 => format!("{value:.1e}"),
         size if size < 1.0 => format!("{value:.3}"),
         size if size < 10.0 => format!("{value:.2}"),
         size if size < 100.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
+        size if size < 1e6 => format!("{value:.0}"),
+        _ => format!("{value:.1e}"),
     };
     text.replace('-', "\u{2212}")
 }

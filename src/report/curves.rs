@@ -52,7 +52,9 @@ pub fn curves(title: &str, vertical: &str, curves: &[(String, Vec<[f64; 2]>)]) -
     legend.draw(&mut svg, [MARGIN, 50.0]);
     draw_axes(&mut svg, plot, &x, &y);
     let place = |[step, value]: [f64; 2]| {
-        [plot.x + plot.width * x.position(step), plot.y + plot.height * (1.0 - y.position(value))]
+        // Numbers that no axis holds stand at its end.
+        let [right, up] = [x.position(step), y.position(value)].map(|position| position.clamp(0.0, 1.0));
+        [plot.x + plot.width * right, plot.y + plot.height * (1.0 - up)]
     };
     let mut draw = |points: &[[f64; 2]], stroke: Stroke| {
         let has_place = |point: &[f64; 2]| y.position(point[1]).is_finite() && x.position(point[0]).is_finite();

@@ -101,6 +101,7 @@ fn words(difference: &Difference) -> String {
     let decimals = if mean.abs().max(low.abs()).max(high.abs()) < 1.0 { 3 } else { 2 };
     let number = |value: f64| match value {
         v if v.is_nan() => "?".to_string(),
+        v if v.is_finite() && v.abs() >= 1e4 => format!("{v:+.1e}").replace('-', "\u{2212}"),
         v => format!("{v:+.decimals$}").replace('-', "\u{2212}").replace("inf", "∞"),
     };
     let verdict = match verdict {

@@ -1,7 +1,8 @@
 //! For people who change a drawing: every drawing with ordinary and with awkward numbers, and a page of them all.
 //!
 //! `LOSSGEN_PICTURES=DIR cargo test --release gallery` writes them into a folder, to be looked at in a browser. Without the
-//! variable they are made and checked all the same.
+//! variable they are made and checked all the same. `LOSSGEN_TEST_DATA` adds a real case of each data set to the folder, with
+//! its truth moved by two voxels as the prediction.
 
 use super::curves::curves;
 use super::differences::{Difference, differences};
@@ -13,6 +14,7 @@ use super::significance::{Pair, map};
 use super::solid::{View, render};
 use super::stability::stability;
 use super::{boxes::boxes, voxels::distribution};
+use crate::data::nifti;
 use crate::formula::Formula;
 use crate::losses::catalog::CATALOG;
 use crate::stats::ranking::ranks;
@@ -114,7 +116,9 @@ fn drawings() -> Vec<(&'static str, String)> {
     failed.push(Difference { name: "n = 1".into(), mean: 0.01, low: f64::NAN, high: f64::NAN, verdict: open });
     failed.push(Difference { name: "none".into(), mean: f64::NAN, low: f64::NAN, high: f64::NAN, verdict: open });
     let mut distances = cases(6, 15);
-    distances.iter_mut().for_each(|(_, values)| values.iter_mut().for_each(|v| *v = 40.0 * (1.0 - *v)));
+    for value in distances.iter_mut().flat_map(|(_, values)| values) {
+        *value = 40.0 * (1.0 - *value);
+    }
     distances[1].1[3] = f64::INFINITY;
     distances[2].1[5] = f64::NAN;
     distances[3].1 = vec![2.5; 15];
@@ -175,6 +179,25 @@ fn photographs() -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// The same of a real case of each data set, if there are any.
+fn real() -> Vec<(String, Vec<u8>)> {
+    let Some(root) = std::env::var_os("LOSSGEN_TEST_DATA").map(std::path::PathBuf::from) else { return Vec::new() };
+    let mut files = Vec::new();
+    for name in ["hippocampus_msd", "lumbar_myosegmentum"] {
+        let labels = std::fs::read_dir(root.join(name).join("labelsTr")).unwrap();
+        let label = labels.map(|entry| entry.unwrap().path()).min().unwrap();
+        let file = label.file_name().unwrap();
+        let image = nifti::read_image(&root.join(name).join("imagesTr").join(file)).unwrap();
+        let truth = nifti::read_label(&label).unwrap();
+        let step = 2 * truth.grid.shape[2];
+        let mut prediction = truth.clone();
+        prediction.voxels.rotate_right(step);
+        files.push((format!("overlay-{name}"), overlay(&image, &truth, &prediction).unwrap()));
+        files.push((format!("solid-{name}"), render(&image, &truth, &prediction, View::SAGITTAL).unwrap()));
+    }
+    files
+}
+
 fn page(drawings: &[(&str, String)], photographs: &[(String, Vec<u8>)]) -> Page {
     let mut page = Page::new("Comparison of losses: what a report looks like");
     page.paragraph("Made-up numbers, to look at drawings.");
@@ -210,8 +233,12 @@ fn every_drawing_is_whole_and_can_be_looked_at() {
     if let Some(folder) = std::env::var_os("LOSSGEN_PICTURES").map(std::path::PathBuf::from) {
         let write = |name: String, bytes: &[u8]| std::fs::write(folder.join(name), bytes).unwrap();
         std::fs::create_dir_all(&folder).unwrap();
-        drawings.iter().for_each(|(name, svg)| write(format!("{name}.svg"), svg.as_bytes()));
-        photographs.iter().for_each(|(name, png)| write(format!("{name}.png"), png));
+        for (name, svg) in &drawings {
+            write(format!("{name}.svg"), svg.as_bytes());
+        }
+        for (name, png) in photographs.iter().chain(&real()) {
+            write(format!("{name}.png"), png);
+        }
         write("report.html".to_string(), html.as_bytes());
     }
     for (_, svg) in &drawings {

@@ -4,18 +4,18 @@ use super::svg::width_of;
 
 /// One tag: its name and its attributes; the name begins with `/` where it closes.
 #[derive(Debug)]
-pub struct Tag<'a> {
+pub(super) struct Tag<'a> {
     /// Name.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     /// Names and values.
-    pub attributes: Vec<(&'a str, &'a str)>,
+    pub(super) attributes: Vec<(&'a str, &'a str)>,
     /// The text behind it, up to the next tag.
-    pub text: &'a str,
+    pub(super) text: &'a str,
 }
 
 impl Tag<'_> {
     /// The value of an attribute.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(own, _)| *own == name).map(|(_, value)| *value)
     }
 
@@ -28,7 +28,7 @@ impl Tag<'_> {
 ///
 /// # Panics
 /// If the text is not well-formed: tags that do not close, attributes without quotes, `&` without an entity.
-pub fn tags(text: &str) -> Vec<Tag<'_>> {
+pub(super) fn tags(text: &str) -> Vec<Tag<'_>> {
     let (mut open, mut found) = (Vec::new(), Vec::new());
     for part in text.split('<').skip(1) {
         let (inside, behind) = part.split_once('>').unwrap_or_else(|| panic!("`<{part}` does not end"));
@@ -64,9 +64,11 @@ pub fn tags(text: &str) -> Vec<Tag<'_>> {
 ///
 /// # Panics
 /// If not.
-pub fn check(svg: &str) {
-    assert!(!svg.contains("NaN") && !svg.contains("inf"), "a number is none: {svg}");
+pub(super) fn check(svg: &str) {
     let tags = tags(svg);
+    for (name, value) in tags.iter().flat_map(|tag| &tag.attributes) {
+        assert!(!value.contains("NaN") && !value.contains("inf"), "{name} is no number: {value}");
+    }
     let page = [tags[0].number("width"), tags[0].number("height")];
     let within = |[x, y]: [f64; 2], tag: &Tag| {
         let inside = (-0.5..=page[0] + 0.5).contains(&x) && (-0.5..=page[1] + 0.5).contains(&y);
@@ -106,7 +108,7 @@ pub fn check(svg: &str) {
 }
 
 /// How often `mark` stands in the paths of an SVG.
-pub fn marks(svg: &str, mark: &str) -> usize {
+pub(super) fn marks(svg: &str, mark: &str) -> usize {
     tags(svg).iter().filter_map(|tag| tag.get("d")).map(|path| path.matches(mark).count()).sum()
 }
 

@@ -17,6 +17,8 @@ pub mod differences;
 #[cfg(test)]
 mod gallery;
 pub mod heat;
+#[cfg(test)]
+mod laws;
 pub mod learned;
 pub mod legend;
 pub mod lineage;

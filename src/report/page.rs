@@ -33,35 +33,42 @@ const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#222;--faint:#666;--ground:#fff;--line:#d8d8d8;--band:#f5f5f5;--link:#0064a0}
 @media (prefers-color-scheme:dark){:root{--ink:#e6e6e6;--faint:#a8a8a8;--ground:#16181b;--line:#3a3d42;--band:#1f2226;--link:#6cb6e8}}
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:62rem;padding:1.2rem 1rem 4rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground)}
+body{margin:0 auto;max-width:72rem;padding:1.2rem 1rem 4rem;font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground)}
 h1{font-size:1.7rem;line-height:1.2;margin:.4rem 0 1rem}
 h2{font-size:1.3rem;margin:2.4rem 0 .6rem;padding-top:.4rem;border-top:1px solid var(--line)}
 h3{font-size:1.05rem;margin:1.4rem 0 .4rem}
 p{max-width:46rem}
 a{color:var(--link)}
-nav ol{columns:2 16rem;padding-left:1.4rem;margin:0}
+nav ol{columns:2 16rem;padding-left:2rem;margin:0}
 figure{margin:1rem 0 1.4rem}
 figcaption,caption{color:var(--faint);font-size:.9rem;text-align:left;max-width:46rem;padding:.3rem 0}
 .wide{overflow-x:auto;max-width:100%}
 .drawing{background:#fff;border-radius:6px}
 .drawing svg{display:block;min-width:38rem;max-width:100%;height:auto}
-.drawing img{display:block;min-width:28rem;max-width:100%;height:auto;border-radius:6px}
+.drawing img{display:block;min-width:44rem;max-width:100%;height:auto;border-radius:6px}
 table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums}
-th,td{padding:.28rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
+th,td{padding:.28rem .55rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
 th{white-space:nowrap;border-bottom-width:2px}
 td.number,th.number{text-align:right;white-space:nowrap}
 tbody tr:nth-child(odd){background:var(--band)}
-tbody td:first-child{overflow-wrap:anywhere;min-width:9rem;max-width:24rem}
+th:first-child,td:first-child{position:sticky;left:0;background:var(--ground)}
+tbody tr:nth-child(odd) td:first-child{background:var(--band)}
+tbody td:first-child{overflow-wrap:anywhere;min-width:min(13rem,38vw);max-width:24rem}
 pre{background:var(--band);padding:.7rem;border-radius:6px;overflow-x:auto;font-size:.85rem;line-height:1.4}
 code{font-size:.9em;overflow-wrap:anywhere}
 details{margin:.6rem 0}
 summary{cursor:pointer}
+math{font-family:STIX Two Math,Cambria Math,Latin Modern Math,STIX Math,Libertinus Math,DejaVu Math TeX Gyre,math}
 .formula{overflow-x:auto;padding:.4rem 0;font-size:1.1rem}
 @media print{
 :root{color-scheme:light;--ink:#000;--faint:#444;--ground:#fff;--line:#ccc;--band:#f5f5f5;--link:#000}
 body{max-width:none;padding:0;font-size:10.5pt}
 .drawing svg,.drawing img{min-width:0}
 .wide{overflow:visible}
+table{font-size:7.5pt}
+th,td,td.number,th.number{padding:.15rem .25rem;white-space:normal}
+tbody td:first-child{min-width:6rem}
+th:first-child,td:first-child{position:static}
 figure,tr,img,svg{break-inside:avoid}
 h2,h3{break-after:avoid}
 thead{display:table-header-group}
@@ -100,7 +107,7 @@ impl Page {
         self
     }
 
-    /// A formula in MathML, which browsers set without scripts; one that is too wide is scrolled.
+    /// A formula in `MathML`, which browsers set without scripts; one that is too wide is scrolled.
     pub fn formula(&mut self, mathml: &str) -> &mut Self {
         self.html(&format!("<div class=\"formula\">{mathml}</div>\n"))
     }
@@ -121,21 +128,22 @@ impl Page {
     /// A table; columns whose cells are numbers are aligned at the right.
     pub fn table(&mut self, head: &[&str], rows: Vec<Vec<Cell>>) -> &mut Self {
         let is_numeric = |column: usize| {
-            let mut cells =
-                rows.iter().filter_map(|row| row.get(column)).filter(|cell| !cell.html.is_empty()).peekable();
-            cells.peek().is_some() && cells.all(|cell| cell.is_number)
+            let cells = rows.iter().filter_map(|row| row.get(column)).filter(|cell| !cell.html.is_empty());
+            cells.clone().next().is_some() && cells.into_iter().all(|cell| cell.is_number)
         };
-        let class = |column: usize| if is_numeric(column) { " class=\"number\"" } else { "" };
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0).max(head.len());
+        let classes: Vec<&str> =
+            (0..columns).map(|column| if is_numeric(column) { " class=\"number\"" } else { "" }).collect();
         let mut html = "<div class=\"wide\"><table>\n<thead><tr>".to_string();
-        for (column, name) in head.iter().enumerate() {
-            html += &format!("<th{}>{}</th>", class(column), escape(name));
+        for (name, class) in head.iter().zip(&classes) {
+            html += &format!("<th{class}>{}</th>", escape(name));
         }
         html += "</tr></thead>\n<tbody>\n";
-        for row in &rows {
+        for row in rows {
             html += "<tr>";
-            for (column, cell) in row.iter().enumerate() {
-                let text = if cell.is_best { format!("<strong>{}</strong>", cell.html) } else { cell.html.clone() };
-                html += &format!("<td{}>{text}</td>", class(column));
+            for (cell, class) in row.into_iter().zip(&classes) {
+                let text = if cell.is_best { format!("<strong>{}</strong>", cell.html) } else { cell.html };
+                html += &format!("<td{class}>{text}</td>");
             }
             html += "</tr>\n";
         }

@@ -86,7 +86,7 @@ impl Ground {
             return x - self.asides[0] / 2.0 - 12.0;
         }
         let position = self.axis.position(value);
-        // What no comparison holds of has no place; it is the caller's not to draw it, and ours to keep the file whole.
+        // What is no number has no place. Not to draw it is the caller's, to keep the file whole is ours.
         x + width * if position.is_nan() { 0.0 } else { position.clamp(0.0, 1.0) }
     }
 

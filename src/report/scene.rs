@@ -3,7 +3,7 @@
 use crate::volume::{Grid, Volume};
 
 /// A ball of a label; centre and radius in mm from the corner of the grid.
-pub fn ball(grid: &Grid, centre: [f64; 3], radius: f64, label: u8) -> Volume<u8> {
+pub(super) fn ball(grid: &Grid, centre: [f64; 3], radius: f64, label: u8) -> Volume<u8> {
     let [_, height, width] = grid.shape;
     let is_in = |index: usize| {
         let place = [index / (height * width), index / width % height, index % width];
@@ -14,7 +14,7 @@ pub fn ball(grid: &Grid, centre: [f64; 3], radius: f64, label: u8) -> Volume<u8>
 }
 
 /// An image with two bodies that touch, the truth, and a prediction beside its place with a speck.
-pub fn phantom(shape: [usize; 3], spacing: [f64; 3]) -> (Volume<f32>, Volume<u8>, Volume<u8>) {
+pub(super) fn phantom(shape: [usize; 3], spacing: [f64; 3]) -> (Volume<f32>, Volume<u8>, Volume<u8>) {
     let grid = Grid::aligned(shape, spacing);
     let extent: [f64; 3] = std::array::from_fn(|axis| shape[axis] as f64 * spacing[axis]);
     let at = |shares: [f64; 3]| -> [f64; 3] { std::array::from_fn(|axis| shares[axis] * extent[axis]) };

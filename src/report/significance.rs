@@ -6,7 +6,7 @@
 //! not fit above a column.
 
 use super::boxes::short;
-use super::svg::{Anchor, BAD, FAINT, Font, Frame, GOOD, INK, Stroke, Svg, width_of, wrapped};
+use super::svg::{Anchor, BAD, FAINT, Font, Frame, GOOD, INK, Stroke, Svg, cut, width_of, wrapped};
 
 /// What is known of a pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,11 +74,10 @@ pub fn map(title: &str, names: &[String], matrix: &[Vec<Option<Pair>>]) -> Strin
 }
 
 fn draw_name(svg: &mut Svg, name: &str, [x, y]: [f64; 2], width: f64, side: f64) {
-    let mut lines = wrapped(name, NAME, width);
-    if side < 26.0 {
-        lines = vec![super::svg::cut(name, 11.0, width)];
-    }
-    let size = if lines.len() > 1 || side < 26.0 { 10.5 } else { NAME };
+    // Two lines need more than a narrow row.
+    let is_narrow = side < 26.0;
+    let lines = if is_narrow { vec![cut(name, NAME, width)] } else { wrapped(name, NAME, width) };
+    let size = if lines.len() > 1 || is_narrow { 10.5 } else { NAME };
     let first = y + 4.0 - 6.0 * (lines.len() as f64 - 1.0);
     for (number, line) in lines.iter().enumerate() {
         svg.text([x, first + 12.0 * number as f64], Font { size, colour: INK, ..SMALL }, line);
@@ -91,7 +90,7 @@ fn draw_cell(svg: &mut Svg, frame: Frame, pair: Option<Pair>) {
         svg.rectangle(frame, "#e2e2e2");
         return;
     };
-    let depth = DEPTHS.iter().rfind(|(limit, ..)| pair.p < *limit && pair.gain != 0.0);
+    let depth = DEPTHS.iter().rfind(|(limit, ..)| pair.p < *limit && pair.gain.abs() > 0.0);
     let is_full = depth.is_some_and(|depth| depth.0 == DEPTHS[2].0);
     if let Some((_, _, better, worse)) = depth {
         svg.rectangle(frame, if pair.gain > 0.0 { better } else { worse });

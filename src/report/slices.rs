@@ -297,7 +297,9 @@ mod tests {
         let grid = Grid::aligned([1, 3, 3], [1.0; 3]);
         let mask = |set: &[usize]| {
             let mut voxels = vec![0_u8; 9];
-            set.iter().for_each(|index| voxels[*index] = 1);
+            for index in set {
+                voxels[*index] = 1;
+            }
             Volume { voxels, grid: grid.clone() }
         };
         let contour = |set: &[usize]| {

@@ -58,8 +58,8 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let place = q.clamp(0.0, 1.0) * last as f64;
     let (below, fraction) = (place.floor() as usize, place.fract());
     let (low, high) = (sorted[below], sorted[(below + 1).min(last)]);
-    // Equal neighbours first: two infinite ones have no difference.
-    if low.total_cmp(&high).is_eq() { low } else { low + fraction * (high - low) }
+    // Not where the place is a number of the list, or its neighbours are equal: infinite ones have no difference.
+    if fraction == 0.0 || low.total_cmp(&high).is_eq() { low } else { low + fraction * (high - low) }
 }
 
 #[cfg(test)]
@@ -88,6 +88,7 @@ mod tests {
         assert!(standard_deviation(&[]).is_nan() && standard_deviation(&[1.0]).is_nan());
         assert_eq!(quantile(&[3.0], 0.95), 3.0);
         assert_eq!(quantile(&[f64::INFINITY; 3], 0.3), f64::INFINITY);
+        assert_eq!([0.5, 0.75].map(|q| quantile(&[1.0, 2.0, f64::INFINITY], q)), [2.0, f64::INFINITY]);
         // One pass over the squares would lose this deviation altogether.
         assert!((standard_deviation(&[1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]) - 1.0).abs() < 1e-12);
     }

@@ -1,7 +1,7 @@
 //! A mask as a body with a smooth surface: the signed distance to it, everywhere.
 //!
 //! Guards that smoothing invents and loses nothing: the centre of every labelled voxel stays inside of the surface and the
-//! centre of every other one outside, so a single voxel is seen and two bodies with a gap between them stay two. Between
+//! centre of every other one outside, so a single voxel is a body and two bodies with a gap between them stay two. Between
 //! slices that are far apart, distances are interpolated and not grey values, which gives the shape in between (Raya and
 //! Udupa 1990). Places are in mm as in [`super::view`]; axes of volumes here run to the right, front and head.
 
@@ -258,7 +258,7 @@ mod tests {
     fn smoothing_moves_no_voxel_to_the_other_side() {
         let grid = Grid::aligned([12, 9, 7], [0.8, 1.0, 3.0]);
         // Every third voxel alone, a plane, and a hole.
-        let pattern = |index: usize| u8::from(index % 3 == 0 || (200..260).contains(&index) && index != 230);
+        let pattern = |index: usize| u8::from(index.is_multiple_of(3) || (200..260).contains(&index) && index != 230);
         let mask = Volume { voxels: (0..grid.voxels()).map(pattern).collect(), grid };
         let body = body_of(&mask).unwrap();
         for (index, label) in mask.voxels.iter().enumerate() {

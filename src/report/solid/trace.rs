@@ -52,8 +52,7 @@ pub(super) fn trace(
     let slice = sheet.meet(start, camera.towards);
     match (lit, slice) {
         (None, None) => Seen { light: [1.0; 3], depth: f64::NEG_INFINITY },
-        (Some((light, depth)), None) => Seen { light, depth },
-        (None, Some((light, depth))) => Seen { light, depth },
+        (Some((light, depth)), None) | (None, Some((light, depth))) => Seen { light, depth },
         (Some((light, depth)), Some((_, before))) if depth >= before => Seen { light, depth },
         (Some((behind, _)), Some((light, depth))) => {
             let light = [0, 1, 2].map(|n| THROUGH * behind[n] + (1.0 - THROUGH) * light[n]);
