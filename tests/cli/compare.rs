@@ -157,53 +157,68 @@ fn cells_are_chosen_retried_and_estimated() {
         .stderr(predicate::str::contains("no loss to train with"));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_training_killed_in_its_middle_goes_on_from_its_checkpoint() {
     let home = home(|tiny| {
-        tiny.replace("train: (folds: 2,", "train: (folds: 2, checkpoint: 4,").replace("steps: 5", "steps: 60")
+        tiny.replace("train: (folds: 2,", "train: (folds: 2, checkpoint: 4,").replace("steps: 5", "steps: 120")
     });
     let line = ["tiny.ron", "--loss", "greedy(tversky, every=3)", "--threads", "1", "--out"];
     compare(home.path(), &[&line[..], &["whole"]].concat()).success();
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lossgen"))
-        .current_dir(home.path())
-        .arg("compare")
-        .args(line)
-        .arg("killed")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
     let killed = home.path().join("killed");
-    let checkpoints = || -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(killed.join("checkpoints")).into_iter().flatten();
-        let files = entries.map(|entry| entry.unwrap().path());
-        files.filter(|path| path.extension().is_some_and(|end| end == "safetensors")).collect()
-    };
-    while checkpoints().is_empty() {
-        assert!(child.try_wait().unwrap().is_none(), "the comparison ended before it was killed");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(states(&killed).values().any(|state| state == "running"));
+    interrupted(home.path(), &[&line[..], &["killed"]].concat(), &killed, "KILL");
+    let running = states(&killed).into_iter().find(|(_, state)| state == "running").expect("a cell was running").0;
 
     // What is damaged is told, and not begun anew in silence.
-    let kept = checkpoints().remove(0);
+    let kept = checkpoints(&killed).remove(0);
     let bytes = std::fs::read(&kept).unwrap();
     std::fs::write(&kept, &bytes[..bytes.len() / 2]).unwrap();
-    compare(home.path(), &["--resume", "killed", "--only", "fold1"]).success();
-    let state = states(&killed).into_iter().find(|(name, _)| name.contains("fold1")).unwrap().1;
+    compare(home.path(), &["--resume", "killed", "--only", &running]).success();
+    let state = states(&killed)[&running].clone();
     assert!(state.contains("not a checkpoint of this training"), "{state}");
     std::fs::create_dir_all(killed.join("checkpoints")).unwrap();
     std::fs::write(&kept, &bytes).unwrap();
     compare(home.path(), &["--resume", "killed", "--retry-failed"]).success();
-    assert!(checkpoints().is_empty(), "what is over needs no checkpoint");
-    for file in
-        ["cases.csv", "table.csv", "loss1-fold1-curve.csv", "loss1-fold1/weights.safetensors", "loss1-fold2-curve.svg"]
-    {
-        let of = |run: &str| std::fs::read(home.path().join(run).join(file)).unwrap();
-        assert!(of("killed") == of("whole"), "{file}");
+    let stopped = home.path().join("stopped");
+    let code = interrupted(home.path(), &[&line[..], &["stopped"]].concat(), &stopped, "INT");
+    assert_eq!(code, Some(3), "stopped by a signal and resumable");
+    assert!(states(&stopped).values().all(|state| state != "running"));
+    compare(home.path(), &["--resume", "stopped"]).success();
+    for run in ["killed", "stopped"] {
+        assert!(checkpoints(&home.path().join(run)).is_empty(), "what is over needs no checkpoint");
+        for file in ["cases.csv", "table.csv", "loss1-fold1-curve.csv", "loss1-fold1/weights.safetensors"] {
+            let of = |run: &str| std::fs::read(home.path().join(run).join(file)).unwrap();
+            assert!(of(run) == of("whole"), "{file} of {run}");
+        }
     }
+}
+
+/// The checkpoints in a run.
+#[cfg(unix)]
+fn checkpoints(run: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten();
+    let files = entries.map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|end| end == "safetensors")).collect()
+}
+
+/// Starts a comparison and sends it a signal as soon as it has a checkpoint; its exit code.
+#[cfg(unix)]
+fn interrupted(home: &Path, line: &[&str], run: &Path, signal: &str) -> Option<i32> {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lossgen"))
+        .current_dir(home)
+        .arg("compare")
+        .args(line)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while checkpoints(run).is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "the comparison ended before it was interrupted");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let kill = ["-s", signal, &child.id().to_string()].map(String::from);
+    assert!(std::process::Command::new("kill").args(kill).status().unwrap().success());
+    child.wait().unwrap().code()
 }
 
 #[test]
