@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::data::check::before_training;
 use super::stopwatch::Stopwatch;
+use super::study::CompareConfig;
 use super::term::Term;
 use super::{Common, user_cache};
 use crate::data::augment::Axis;
@@ -29,6 +30,9 @@ const VERSION: u32 = 1;
 /// Most parameters of a network: 0.8 GB, and four times that with their gradients and the moments of Adam. The largest
 /// networks of the field have a sixth.
 const MOST_PARAMETERS: usize = 200_000_000;
+
+/// Steps between two checkpoints: a minute or two of the trainings that a laptop makes.
+const CHECKPOINT: usize = 250;
 
 /// Bytes.
 const GIB: f64 = (1_u64 << 30) as f64;
@@ -59,6 +63,8 @@ pub(super) struct Config {
     pub(super) learn: LearnConfig,
     #[serde(default)]
     pub(super) train: TrainConfig,
+    #[serde(default)]
+    pub(super) compare: CompareConfig,
 }
 
 /// Where the cases come from.
@@ -147,13 +153,15 @@ pub(super) struct TrainConfig {
     pub(super) window: Window,
     /// Axes along which they are mirrored as well; logits are averaged.
     pub(super) mirror: Vec<Axis>,
+    /// Steps between two checkpoints of a training: what a kill loses at most. 0 for none.
+    pub(super) checkpoint: usize,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
         let recipe = Recipe { steps: 1000, ..Recipe::default() };
         let window = Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 };
-        Self { folds: 3, splits: None, recipe, window, mirror: Vec::new() }
+        Self { folds: 3, splits: None, recipe, window, mirror: Vec::new(), checkpoint: CHECKPOINT }
     }
 }
 
@@ -237,6 +245,7 @@ impl Config {
         self.proxy.check().map_err(|fault| fault.within("proxy"))?;
         self.train.recipe.check().map_err(|fault| fault.within("train.recipe"))?;
         self.learn.check().map_err(|fault| fault.within("learn"))?;
+        self.compare.check().map_err(|fault| fault.within("compare"))?;
         self.fits_in_memory()?;
         // What the voxels of files ask for is only known when they have been read.
         let spacing = match (&self.data, self.network.shape) {
@@ -397,6 +406,9 @@ mod tests {
             ("proxy-short.ron", include_str!("../../configs/proxy-short.ron")),
             ("discovery.ron", include_str!("../../configs/discovery.ron")),
             ("grammar.ron", include_str!("../../configs/grammar.ron")),
+            ("talk-cervical.ron", include_str!("../../configs/talk-cervical.ron")),
+            ("talk-lumbar.ron", include_str!("../../configs/talk-lumbar.ron")),
+            ("nnunet-like.ron", include_str!("../../configs/nnunet-like.ron")),
         ] {
             let config = built_in(name, text);
             config.check().unwrap_or_else(|fault| panic!("{name}: {fault}"));

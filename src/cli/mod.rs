@@ -3,6 +3,7 @@
 mod activation;
 mod atlas;
 mod bench;
+mod compare;
 mod config;
 mod data;
 mod doctor;
@@ -17,10 +18,11 @@ mod learn;
 mod lineage;
 mod loss;
 mod manifest;
+mod memory;
 mod phases;
 mod predict;
 mod reference;
-mod results;
+mod report;
 mod settings;
 mod stopwatch;
 mod study;
@@ -89,6 +91,10 @@ enum Command {
     Learn(learn::Arguments),
     /// Train with any loss over k folds and print the table of metrics
     Train(train::Arguments),
+    /// Compare losses over folds and seeds: a grid of trainings that can be continued and extended, with a report
+    Compare(compare::Arguments),
+    /// Write the report of a comparison anew
+    Report(report::Arguments),
     /// Write masks of images, on the grid and with the header of each
     Predict(predict::Arguments),
     /// Compare predicted masks with the truth: every metric per case and class, and a summary
@@ -159,6 +165,7 @@ fn run(cli: &Cli, term: &Term) -> Result<()> {
         Command::Evolve(_)
             | Command::Learn(_)
             | Command::Train(_)
+            | Command::Compare(_)
             | Command::Predict(_)
             | Command::Bench(_)
             | Command::Doctor(_)
@@ -186,6 +193,8 @@ fn command(cli: &Cli, term: &Term) -> Result<()> {
         Command::Inspect(arguments) => inspect::run(arguments, common, term),
         Command::Learn(arguments) => learn::run(arguments, common, term),
         Command::Train(arguments) => train::run(arguments, common, term),
+        Command::Compare(arguments) => compare::run(arguments, common, term),
+        Command::Report(arguments) => report::run(arguments, common, term),
         Command::Predict(arguments) => predict::run(arguments, common, term),
         Command::Evaluate(arguments) => evaluate::run(arguments, common, term),
         Command::Export(arguments) => export::run(arguments, common, term),

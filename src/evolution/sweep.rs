@@ -134,6 +134,19 @@ impl Sweep {
         if agreement.is_finite() {
             let _ = write!(text, " Kendall's correlation of the two rankings is {agreement:+.2}.");
         }
+        let best: Vec<f64> = (0..self.gains.len()).filter_map(|loss| Some(self.best(loss)?.factor)).collect();
+        let at = |factor: f64| best.iter().filter(|best| **best == factor).count();
+        // At an end of the sweep, the best may lie beyond it.
+        let ends = [(self.factors.first(), "lower"), (self.factors.last(), "raise")];
+        for (factor, cure) in ends.into_iter().filter_map(|(factor, cure)| Some((*factor?, cure))) {
+            if 2 * at(factor) > best.len() {
+                let (count, of) = (at(factor), best.len());
+                let _ = write!(
+                    text,
+                    " {count} of {of} losses are best at {factor:.2} times the rate: {cure} `proxy.recipe.learning_rate`."
+                );
+            }
+        }
         text
     }
 }
@@ -158,12 +171,17 @@ mod tests {
         assert!(verdict.contains("ce would have won by its step size; it is 0.0600 behind"), "{verdict}");
         assert_eq!(found.best(2), Some(Best { factor: 3.0, gain: 0.08 - 0.05 }));
         assert!(found.verdict(&names(), 0.1).contains("cannot tell from nothing"));
+        assert!(verdict.contains("2 of 3 losses are best at 3.00 times the rate: raise"), "{verdict}");
     }
 
     #[test]
     fn a_loss_that_leads_at_its_own_rate_too_owes_it_nothing() {
         let found = sweep(&[[-0.1, 0.0, -0.1], [-0.1, 0.03, f64::NAN], [f64::NAN; 3]]);
-        assert!(found.verdict(&names(), 0.001).contains("does not owe it to its step size"));
+        let verdict = found.verdict(&names(), 0.001);
+        assert!(
+            verdict.contains("does not owe it to its step size") && !verdict.contains("times the rate"),
+            "{verdict}"
+        );
         assert_eq!((found.best(1).unwrap().factor, found.best(2)), (1.0, None));
     }
 

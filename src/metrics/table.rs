@@ -109,21 +109,23 @@ impl Table {
     }
 }
 
-/// Writes the tables of several losses, one line per loss, case, class and metric:
-/// `loss,case,fold,class,metric,value,unit`. Values are as measured: `NaN` where undefined, `inf` for a distance to an
+/// Writes the tables of several losses and seeds, one line per loss, seed, case, class and metric:
+/// `loss,seed,case,fold,class,metric,value,unit`. Values are as measured: `NaN` where undefined, `inf` for a distance to an
 /// empty mask. Metrics that were not measured have no line.
 ///
 /// # Errors
 /// If `writer` fails.
-pub fn write_csv<'a>(tables: impl IntoIterator<Item = (&'a str, &'a Table)>, writer: impl Write) -> Result<()> {
+pub fn write_csv<'a>(tables: impl IntoIterator<Item = (&'a str, u64, &'a Table)>, writer: impl Write) -> Result<()> {
     let mut csv = csv::Writer::from_writer(writer);
     let failed = |error: csv::Error| Fault::failed(format!("cannot write the table of cases: {error}"));
-    csv.write_record(["loss", "case", "fold", "class", "metric", "value", "unit"]).map_err(failed)?;
-    for (loss, table) in tables {
+    csv.write_record(["loss", "seed", "case", "fold", "class", "metric", "value", "unit"]).map_err(failed)?;
+    for (loss, seed, table) in tables {
+        let seed = seed.to_string();
         for Row { case, fold, class, metrics } in &table.rows {
             for metric in Metric::all().filter(|metric| metrics.measured(*metric)) {
                 let [fold, class, value] = [fold.to_string(), class.to_string(), metrics.value(metric).to_string()];
-                csv.write_record([loss, case, &fold, &class, metric.key(), &value, metric.unit()]).map_err(failed)?;
+                csv.write_record([loss, &seed, case, &fold, &class, metric.key(), &value, metric.unit()])
+                    .map_err(failed)?;
             }
         }
     }
@@ -242,12 +244,12 @@ mod tests {
     #[test]
     fn the_file_is_tidy_and_keeps_what_was_measured() {
         let mut bytes = Vec::new();
-        write_csv([("dice", &table())], &mut bytes).unwrap();
+        write_csv([("dice", 3, &table())], &mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         assert_eq!(text.lines().count(), 1 + 5 * Metric::of_masks().count());
-        assert!(text.starts_with("loss,case,fold,class,metric,value,unit\ndice,a,0,1,accuracy,1,\n"));
-        assert!(text.contains("\ndice,b,0,1,hd,1,mm\n") && text.contains("\ndice,c,1,1,hd95,inf,mm\n"));
-        assert!(text.contains("\ndice,c,1,1,precision,NaN,\n"));
+        assert!(text.starts_with("loss,seed,case,fold,class,metric,value,unit\ndice,3,a,0,1,accuracy,1,\n"));
+        assert!(text.contains("\ndice,3,b,0,1,hd,1,mm\n") && text.contains("\ndice,3,c,1,1,hd95,inf,mm\n"));
+        assert!(text.contains("\ndice,3,c,1,1,precision,NaN,\n"));
     }
 
     #[test]
@@ -256,10 +258,10 @@ mod tests {
         let calibration = Calibration::of([0.25; 8], &[0, 1, 1, 1, 1, 0, 0, 0], 1).unwrap();
         table.rows[1].metrics.calibration = Some(calibration);
         let mut bytes = Vec::new();
-        write_csv([("dice", &table)], &mut bytes).unwrap();
+        write_csv([("dice", 3, &table)], &mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         assert_eq!(text.lines().count(), 1 + 5 * Metric::of_masks().count() + 2);
-        assert!(text.contains("\ndice,b,0,1,brier,0.3125,\ndice,b,0,1,ece,0.25,\n"));
+        assert!(text.contains("\ndice,3,b,0,1,brier,0.3125,\ndice,3,b,0,1,ece,0.25,\n"));
         let brier = table.over_cases(Metric::Brier, None);
         assert_eq!((brier.mean, brier.n, brier.undefined), (0.3125, 1, 4));
         assert_eq!(table.by_subject(Metric::Ece, None), BTreeMap::from([("b", 0.25)]));

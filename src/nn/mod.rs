@@ -3,6 +3,7 @@
 mod device;
 pub mod formula;
 mod gradient;
+mod identity;
 pub mod kernels;
 mod precision;
 mod unet3d;
@@ -13,6 +14,7 @@ use burn::tensor::Tensor;
 
 pub use device::{DeviceChoice, Place, cuda_devices, device, place, settle};
 pub use gradient::{clip_global_norm, flatten, unflatten};
+pub use identity::{identities, with_identities};
 pub use kernels::KernelPath;
 pub use precision::Precision;
 pub use unet3d::{UNet3d, UNet3dConfig};

@@ -31,6 +31,11 @@ impl Weights {
         Self { config: network.config(), tensors: reader.tensors }
     }
 
+    /// All values, tensor by tensor.
+    pub fn values(&self) -> impl Iterator<Item = f32> {
+        self.tensors.iter().flat_map(|tensor| tensor.values.iter().copied())
+    }
+
     /// A network with these weights.
     ///
     /// # Errors

@@ -35,5 +35,6 @@ pub mod slices;
 pub mod solid;
 pub mod stability;
 pub mod svg;
+pub mod tensorboard;
 pub mod trajectory;
 pub mod voxels;

@@ -12,6 +12,8 @@
 //!   winner.ron            the last race and why its winner won                          derived, can be rebuilt
 //! ```
 //!
+//! A comparison has `cells.jsonl` in the place of the journal of trainings; `docs/reference/compare.md` lists its files.
+//!
 //! Killing a run loses at most the trainings in progress.
 
 mod atomic;

@@ -16,6 +16,7 @@ pub mod distribution;
 pub mod holm;
 pub mod kendall;
 pub mod paired;
+pub mod pairwise;
 pub mod ranking;
 pub mod resampled;
 pub mod summary;

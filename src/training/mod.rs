@@ -5,6 +5,7 @@
 //! [`model`] is a trained network on disk, [`infer`] what it predicts. A training is a function of its cases, loss, recipe and seed: the
 //! batches of a step come from an address, so every loss of a comparison sees the same patches in the same order.
 
+mod checkpoint;
 pub mod crossval;
 mod greedy;
 pub mod infer;
@@ -17,5 +18,6 @@ mod recipe;
 mod trainer;
 pub mod workers;
 
-pub use recipe::Recipe;
+pub use checkpoint::{Keep, train_kept};
+pub use recipe::{Optimizer, Recipe};
 pub use trainer::{Job, Outcome, Passes, Phase, Step, Watch, train, train_in_phases};

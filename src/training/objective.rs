@@ -3,6 +3,8 @@
 //! A fixed loss is a formula; the weights of a [strategy](crate::losses::strategy) move from step to step, its parameters
 //! by greedy trials (`training::greedy`). Formulas need no automatic differentiation, so neither does what is made of them.
 
+use serde::{Deserialize, Serialize};
+
 use super::learn::online::{Before, Online};
 use crate::data::patches::Batch;
 use crate::formula::Formula;
@@ -35,6 +37,19 @@ enum Movement {
     Learned(Learned),
     /// The weights of the network that is the loss.
     Online(Learned, Online),
+}
+
+/// Where a strategy stands, apart from what the strategy is.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Standing {
+    /// The weighting, where weights move.
+    weighting: Option<Weighting>,
+    /// Steps that each Adam has made.
+    steps: Vec<u32>,
+    /// Parameters, or weights and moments of what learns. Apart from the text, because they need not be finite.
+    #[serde(skip)]
+    pub(super) numbers: Vec<Vec<f64>>,
 }
 
 /// Parameters that move by trials.
@@ -145,6 +160,60 @@ impl Objective {
         let cosine = online.learn(loss, progress, before, after, batches);
         self.measure();
         cosine
+    }
+
+    /// Where it stands behind a step.
+    pub(super) fn standing(&self) -> Standing {
+        match &self.movement {
+            Movement::Still | Movement::Learned(_) => Standing::default(),
+            Movement::Weights(weighting) => Standing { weighting: Some(weighting.clone()), ..Standing::default() },
+            Movement::Parameters(adaptation) => {
+                let values = adaptation.greedy.parameters.iter().map(|parameter| parameter.value).collect();
+                Standing { numbers: vec![values], ..Standing::default() }
+            }
+            Movement::Online(loss, online) => {
+                let (steps, mut numbers) = online.standing();
+                numbers.push(loss.net().weights().to_vec());
+                Standing { steps, numbers, ..Standing::default() }
+            }
+        }
+    }
+
+    /// Goes to where it stood; whether that is a standing of this strategy.
+    #[must_use]
+    pub(super) fn stand(&mut self, standing: Standing) -> bool {
+        let Standing { weighting, steps, mut numbers } = standing;
+        match (&mut self.movement, weighting) {
+            (Movement::Still | Movement::Learned(_), None) => numbers.is_empty(),
+            (Movement::Weights(own), Some(weighting)) => {
+                *own = weighting;
+                numbers.is_empty()
+            }
+            (Movement::Parameters(adaptation), None) => {
+                let parameters = &mut adaptation.greedy.parameters;
+                let [values] = numbers.as_slice() else { return false };
+                if values.len() != parameters.len() {
+                    return false;
+                }
+                parameters.iter_mut().zip(values).for_each(|(parameter, value)| parameter.value = *value);
+                let (program, factor) = scaled(&adaptation.greedy.current(&adaptation.loss));
+                (self.terms, self.factor) = (vec![program], factor);
+                true
+            }
+            (Movement::Online(loss, online), None) => {
+                let fits = numbers.pop().is_some_and(|weights| {
+                    let fits = weights.len() == loss.net().weights().len();
+                    if fits {
+                        loss.weights_mut().copy_from_slice(&weights);
+                    }
+                    fits
+                });
+                let fits = fits && online.stand(&steps, numbers);
+                self.measure();
+                fits
+            }
+            _ => false,
+        }
     }
 
     /// The factor by which every dL/dlogit is multiplied.

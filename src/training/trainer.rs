@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use burn::optim::AdamConfig;
+use burn::optim::ModuleOptimizer;
 use burn::tensor::{Tensor, TensorData};
 
 use super::Recipe;
@@ -13,7 +13,7 @@ use super::learn::online::Before;
 use super::moment::{Moment, Moved};
 use super::objective::Objective;
 use crate::data::Case;
-use crate::fault::Fault;
+use crate::fault::{Fault, Result};
 use crate::losses::strategy::Strategy;
 use crate::nn::{self, UNet3d};
 use crate::phase;
@@ -103,10 +103,6 @@ impl From<Phase> for phase::Phase {
     }
 }
 
-/// Adam's guard against division by zero, as in PyTorch. Burn's default of 1e-5 is of the order of real gradients of a
-/// normalised network and would make the learning rate depend on the scale of the loss.
-pub(super) const EPSILON: f32 = 1e-8;
-
 /// Largest norm of the gradient over all parameters together, nnU-Net's. With the factor below it bounds outliers only.
 pub(super) const CLIP: f64 = 12.0;
 
@@ -116,49 +112,78 @@ pub fn train(network: UNet3d, job: &Job<'_>, watch: Watch<'_>) -> Outcome {
 }
 
 /// As [`train`]; `mark` is told the end of every part of a step, so that somebody with a clock can say where time goes.
-pub fn train_in_phases(mut network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(Phase), watch: Watch<'_>) -> Outcome {
-    let Job { recipe, .. } = job;
-    let device = nn::device().autodiff();
-    let mut objective = Objective::new(job.loss);
-    let mut optimizer = AdamConfig::new().with_epsilon(EPSILON).init();
-    for step in 0..recipe.steps {
-        let rng = &mut stream(job.seed, Purpose::Batch, job.sequence, step as u64);
-        let mut batch = match recipe.patches.batch(job.cases, &recipe.augment, rng) {
-            Ok(batch) => batch,
-            Err(fault) => return Outcome::Failed(fault),
+pub fn train_in_phases(network: UNet3d, job: &Job<'_>, mark: &mut dyn FnMut(Phase), watch: Watch<'_>) -> Outcome {
+    State::begin(network, job).run(job, mark, &mut |_, step| Ok(watch(step)))
+}
+
+/// A training in progress: everything that its next step depends on, beside its job.
+pub(super) struct State {
+    /// The next step.
+    pub(super) step: usize,
+    pub(super) network: UNet3d,
+    pub(super) optimizer: ModuleOptimizer,
+    pub(super) objective: Objective,
+}
+
+/// Who is told every finished step and what the next one depends on, and says whether to go on.
+pub(super) type Witness<'a> = &'a mut dyn FnMut(&State, &Step) -> Result<bool>;
+
+impl State {
+    /// Before the first step.
+    pub(super) fn begin(network: UNet3d, job: &Job<'_>) -> Self {
+        Self { step: 0, network, optimizer: job.recipe.optimizer.begin(), objective: Objective::new(job.loss) }
+    }
+
+    /// All steps that are left.
+    pub(super) fn run(mut self, job: &Job<'_>, mark: &mut dyn FnMut(Phase), witness: Witness<'_>) -> Outcome {
+        while self.step < job.recipe.steps {
+            let made;
+            (self, made) = match self.advance(job, mark) {
+                Ok(advanced) => advanced,
+                Err(end) => return end,
+            };
+            match witness(&self, &made) {
+                Ok(true) => {}
+                Ok(false) => return Outcome::Stopped,
+                Err(fault) => return Outcome::Failed(fault),
+            }
+        }
+        Outcome::Finished(Box::new(self.network))
+    }
+
+    /// One step, or how the training ended in it.
+    fn advance(self, job: &Job<'_>, mark: &mut dyn FnMut(Phase)) -> Result<(Self, Step), Outcome> {
+        let Job { recipe, .. } = job;
+        let Self { step, network, mut optimizer, mut objective } = self;
+        let device = nn::device().autodiff();
+        let draw = |purpose| {
+            let rng = &mut stream(job.seed, purpose, job.sequence, step as u64);
+            recipe.patches.batch(job.cases, &recipe.augment, rng).map_err(Outcome::Failed)
         };
+        let mut batch = draw(Purpose::Batch)?;
         mark(Phase::Batch);
         let image = std::mem::take(&mut batch.image);
         let image = Tensor::<5>::from_data(TensorData::new(image, batch.shape), &device);
         let logits = network.forward_at(recipe.precision, image.clone());
         let mut before = objective.learns().then(|| Before::new(&network, &image, &logits));
         let moment = Moment { job, step, network: &network, optimizer: &optimizer, batch: &batch, image, logits };
-        let Moved { mut reading, trials, mut gradients } = match moment.propagate(&mut objective, mark) {
-            Ok(Some(moved)) => moved,
-            Ok(None) => return Outcome::Diverged { step },
-            Err(fault) => return Outcome::Failed(fault),
-        };
+        let moved = moment.propagate(&mut objective, mark).map_err(Outcome::Failed)?;
+        let Moved { mut reading, trials, mut gradients } = moved.ok_or(Outcome::Diverged { step })?;
         mark(Phase::Backward);
         if !nn::clip_global_norm(&network, &mut gradients, CLIP).is_finite() {
-            return Outcome::Diverged { step };
+            return Err(Outcome::Diverged { step });
         }
         if let Some(before) = &mut before {
             before.remember(&gradients);
         }
-        network = optimizer.step(recipe.rate(step), network, gradients);
+        let network = optimizer.step(recipe.rate(step), network, gradients);
         if let Some(before) = before {
-            let rng = &mut stream(job.seed, Purpose::Trial, job.sequence, step as u64);
-            let other = match recipe.patches.batch(job.cases, &recipe.augment, rng) {
-                Ok(other) => other,
-                Err(fault) => return Outcome::Failed(fault),
-            };
+            let other = draw(Purpose::Trial)?;
             let cosine = objective.learn(recipe.progress(step), &before, &network, [&batch, &other]);
             reading.moving = vec![cosine];
         }
         mark(Phase::Optimizer);
-        if !watch(&Step { number: step, loss: reading.loss, moving: reading.moving, trials }) {
-            return Outcome::Stopped;
-        }
+        let made = Step { number: step, loss: reading.loss, moving: reading.moving, trials };
+        Ok((Self { step: step + 1, network, optimizer, objective }, made))
     }
-    Outcome::Finished(Box::new(network))
 }

@@ -111,6 +111,19 @@ fn what_cannot_be_learned_or_used_is_said() {
     complain(&["train", "tiny.ron", "--loss", "learned(run, online=dise)"], "dice");
     complain(&["train", "tiny.ron", "--loss", "learned(run, onlin=dice)"], "online");
     complain(&["train", "tiny.ron", "--loss", "learned(run, dice)"], "no losses inside");
+    // Losses learn through steps of Adam, whatever trains the network in the end.
+    let sgd = |section: &str| {
+        let text = std::fs::read_to_string(home.path().join("tiny.ron")).unwrap();
+        let (before, after) = text.split_once(section).unwrap();
+        let after = after.replacen("recipe: (", "recipe: (optimizer: Sgd(momentum: 0.9), ", 1);
+        std::fs::write(home.path().join("sgd.ron"), format!("{before}{section}{after}")).unwrap();
+    };
+    sgd("learn: (");
+    complain(&["learn", "sgd.ron"], "learn.recipe.optimizer");
+    sgd("train: (");
+    complain(&["train", "sgd.ron", "--loss", "learned(run, online=dice)"], "train.recipe.optimizer");
+    let plain = ["train", "sgd.ron", "--loss", "learned(run)", "--quiet", "--out", "sgd"];
+    lossgen(home.path()).args(plain).assert().success();
     complain(&["evolve", "--resume", "run"], "`lossgen learn --resume run` continues it");
     complain(&["train", "--resume", "run"], "`lossgen learn --resume run` continues it");
     complain(&["learn", "--resume", "nowhere"], "not a run of `lossgen learn`");

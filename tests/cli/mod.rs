@@ -3,6 +3,7 @@
 mod atlas;
 mod bad_input;
 mod bench;
+mod compare;
 mod data;
 mod evaluate;
 mod export;

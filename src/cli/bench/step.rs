@@ -4,14 +4,13 @@
 //! that of [`crate::training::train`] from forward to optimiser; cutting the batch is timed apart, because a comparison
 //! with another library is about the step.
 
-use std::fs;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
 
 use super::super::stopwatch::Stopwatch;
 use super::super::term::Term;
-use super::super::{STOP, reference};
+use super::super::{STOP, memory, reference};
 use super::durations::Durations;
 use super::{Repeats, Report, formula, stopped};
 use crate::data::{Augment, PatchSampler, Phantom, Preprocess};
@@ -80,7 +79,7 @@ pub(super) fn run(arguments: &Arguments, seed: u64, term: &Term) -> Result<Repor
         parts(config, &recipe, &loss, seed, term)?
     };
     let parts = parts.map(|durations| durations.after(repeats.warm_up));
-    let peak = peak_memory();
+    let peak = memory::peak();
     let fma = fma_peak();
     let formula = loss.formula().map_or_else(|| named(LOSS).map(|loss| loss.formula), Ok)?;
     let formula = formula::program(&formula, batch, size, repeats, seed, term)?;
@@ -184,13 +183,6 @@ fn fma_peak() -> Option<f64> {
         operations.map(|operations| operations as f64 / (watch.lap() * 1e6))
     };
     (0..8).map(|_| once()).collect::<Option<Vec<f64>>>().map(|all| all.into_iter().fold(0.0, f64::max))
-}
-
-/// Most memory that this process has held, in MiB; only Linux tells.
-fn peak_memory() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?;
-    kibibytes.trim().parse::<f64>().ok().map(|kibibytes| kibibytes / 1024.0)
 }
 
 /// `D,H,W`.

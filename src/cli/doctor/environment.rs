@@ -88,10 +88,13 @@ fn gpu() -> Fact {
 
 fn device() -> Fact {
     let place = nn::place();
-    let auto = DeviceChoice::Auto.resolve().map(|(auto, _)| auto.to_string());
-    let auto = auto.unwrap_or_else(|fault| fault.summary().to_string());
-    let says = format!("trainings run on {place}; `--device auto` is {auto}");
-    Fact { name: "device", says, value: json!({"in_use": place.to_string(), "auto": auto}) }
+    let (auto, remark) = match DeviceChoice::Auto.resolve() {
+        Ok((auto, remark)) => (auto.to_string(), remark),
+        Err(fault) => ("none".to_string(), Some(fault.summary().to_string())),
+    };
+    let why = remark.as_ref().map_or(String::new(), |remark| format!(" ({remark})"));
+    let says = format!("trainings run on {place}; `--device auto` is {auto}{why}");
+    Fact { name: "device", says, value: json!({"in_use": place.to_string(), "auto": auto, "remark": remark}) }
 }
 
 fn disk() -> Fact {

@@ -57,7 +57,8 @@ static FIELDS: &[Field] = &[
     field("proxy.more_starts", "", "a list of (loss: \"L\", share: S), S above 0, at most 2", "further starts: the loss, and its steps as a share of warm_steps"),
     field("proxy.scratch_share", "", SHARE, "share of the first start's Dice that a training from scratch must reach"),
     field("recipe.steps", "optimiser steps", "1 or more", "length of a training; in `proxy` of the last rung, in `learn` the life of a network; 300 in a recipe that is written without it"),
-    field("recipe.learning_rate", "", "above 0", "of Adam at the first step; decays as (1 - step / steps)^0.9"),
+    field("recipe.learning_rate", "", "above 0", "at the first step; decays as (1 - step / steps)^0.9"),
+    field("recipe.optimizer", "", "Adam, or Sgd(momentum: M, nesterov: B, weight_decay: D)", "what makes a step of a gradient; in `learn` Adam alone"),
     field("recipe.patches.patch", "voxels", "1 or more along i, j, k; divisible as the network asks", "size of a patch"),
     field("recipe.patches.batch", "patches", "1 or more", "patches of a step"),
     field("recipe.patches.foreground_share", "", PROBABILITY, "probability that a patch is centred on a voxel of a random class"),
@@ -149,6 +150,11 @@ static FIELDS: &[Field] = &[
     field("train.folds", "", "2 or more, or 1", "number of folds"),
     field("train.splits", "file", "None, or a path", "folds that are given instead, as nnU-Net's splits_final.json"),
     field("train.mirror", "axes", "a list of I, J, K", "test volumes are predicted mirrored along these as well; logits are averaged"),
+    field("train.checkpoint", "optimiser steps", "0 or more", "between two checkpoints of a training, what a kill loses at most; 0 for none"),
+    field("compare.losses", "", "a list of losses", "that `lossgen compare` trains; those that are typed come behind them"),
+    field("compare.seeds", "", "a list of whole numbers, each once", "of weights and patches, a training with each; none for the seed of the run"),
+    field("compare.learning_rates", "", "a list of positive numbers, each once", "factors of the learning rate, of which each loss gets the best in each fold, by an inner part of its training cases"),
+    field("compare.stratified", "", "true, false", "whether folds resemble each other in labels and foreground"),
 ];
 
 /// A setting: its place in the document, the value that it has if it is left out, and what it means.

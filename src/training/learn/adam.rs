@@ -3,7 +3,7 @@
 //! The optimiser of the tensor library does the same; but what it divides by is needed to know how a network moves, and its
 //! whole state to continue after an interruption.
 
-use super::super::trainer::EPSILON;
+use super::super::recipe::EPSILON;
 
 /// Decay of the means of gradients and of their squares.
 const DECAY: [f64; 2] = [0.9, 0.999];

@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 use self::adam::Adam;
 use self::pupil::Pupil;
 use self::teaching::{Learnt, Task};
-use super::Recipe;
 use super::trainer::CLIP;
+use super::{Optimizer, Recipe};
 use crate::data::Case;
 use crate::data::patches::Batch;
 use crate::fault::{Fault, Result};
@@ -96,6 +96,13 @@ impl LearnConfig {
         }
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             return out("learning_rate", "a positive number", self.learning_rate.to_string());
+        }
+        if self.recipe.optimizer != Optimizer::Adam {
+            return Err(Fault::new("losses are learned through steps of Adam")
+                .field("recipe.optimizer")
+                .expected("none, or `Adam`")
+                .found(format!("{:?}", self.recipe.optimizer))
+                .hint("leave it out of `learn`; final trainings may have another one"));
         }
         self.recipe.check().map_err(|fault| fault.within("recipe"))
     }

@@ -51,6 +51,25 @@ impl Online {
         Self { task: Task::new(task), adam: Adam::new(loss.net().weights().len()), network: Adam::new(0) }
     }
 
+    /// Steps and moments of both optimisers.
+    pub(in crate::training) fn standing(&self) -> (Vec<u32>, Vec<Vec<f64>>) {
+        let both = [&self.adam, &self.network];
+        let moments = both.iter().flat_map(|adam| [adam.first.clone(), adam.second.clone()]).collect();
+        (both.iter().map(|adam| adam.steps).collect(), moments)
+    }
+
+    /// Goes to where they stood; whether that can be.
+    #[must_use]
+    pub(in crate::training) fn stand(&mut self, steps: &[u32], moments: Vec<Vec<f64>>) -> bool {
+        let ([loss, network], Ok([a, b, c, d])) = (steps, <[Vec<f64>; 4]>::try_from(moments)) else { return false };
+        if a.len() != self.adam.first.len() || a.len() != b.len() || c.len() != d.len() {
+            return false;
+        }
+        self.adam = Adam { steps: *loss, first: a, second: b };
+        self.network = Adam { steps: *network, first: c, second: d };
+        true
+    }
+
     /// Moves the loss by what the step from `before` to `after` on `batch` did for the task on `other` patches; the cosine
     /// between the gradients of both, not a number where there was nothing to learn.
     pub(in crate::training) fn learn(
