@@ -2,8 +2,8 @@
 
     python benches/proxy.py --lossgen target/release/lossgen --long RUN three-starts=RUN one-start=RUN
 
-LONG is a run of `lossgen train` with losses of the catalog, the others are runs of `lossgen evolve --headroom`. Every rung of
-every proxy is held against the long trainings: tau over all losses that both trained (a loss that diverged in one counts as
+LONG is a run of `lossgen train` with losses of the catalog, the others are runs of `lossgen evolve --headroom`, or of `lossgen
+train` with fewer steps: from nothing. Every rung of every proxy is held against the long trainings: tau over all losses that both trained (a loss that diverged in one counts as
 the worst there), with a 95 % interval from 1,000 bootstrap samples of the test volumes of the long trainings; tau among the
 better half of the losses, where a search has to decide; and, of the pairs that the long trainings tell apart (Wilcoxon's
 signed-rank test over test volumes, p < 0.05), the share that the proxy orders alike. The cost is in optimiser steps for a loss, on
@@ -30,6 +30,22 @@ def trained(run):
     return {name: cases for name, cases in found.items() if len(cases) == most}
 
 
+def rungs(program, run):
+    """Steps, steps paid until then, and Dice over the control by loss, for every rung of a proxy."""
+    if (pathlib.Path(run) / "cells.jsonl").exists():
+        with open(next(pathlib.Path(run).glob("*-curve.csv"))) as file:
+            steps = sum(1 for _ in file) - 1
+        means = {name: statistics.fmean(cases.values()) for name, cases in trained(pathlib.Path(run)).items()}
+        yield steps, steps, means
+        return
+    shown, paid = ask(program, "evolve", "--resume", run, "--headroom"), 0
+    for rung in shown["rungs"]:
+        paid += rung["steps"]
+        yield rung["steps"], paid, {
+            loss: -1.0 if value is None else value for loss, value in zip(shown["losses"], rung["gains"])
+        }
+
+
 def halves(losses):
     """Every other case, and the rest: to hold the long trainings against themselves."""
     cases = sorted(next(iter(losses.values())))
@@ -40,9 +56,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lossgen", default="lossgen", help="the program")
     parser.add_argument("--long", required=True, type=pathlib.Path, metavar="RUN")
+    parser.add_argument("--without", action="append", default=[], metavar="L", help="a loss that is left out, may be repeated")
     parser.add_argument("proxies", nargs="+", metavar="NAME=RUN")
     arguments = parser.parse_args()
-    long = trained(arguments.long)
+    long = {name: cases for name, cases in trained(arguments.long).items() if name not in arguments.without}
     mean = lambda name, cases: statistics.fmean(long[name][case] for case in cases) if name in long else -1.0
     everywhere = sorted(next(iter(long.values())))
     order = sorted(long, key=lambda name: -mean(name, everywhere))
@@ -59,11 +76,7 @@ def main():
     print(f"pairs that they tell apart (p < 0.05): {len(apart)} of {len(order) * (len(order) - 1) // 2}\n")
     print("proxy            steps  of a loss     tau  95 % interval    better half  told apart, ordered alike")
     for name, run in (text.split("=", 1) for text in arguments.proxies):
-        shown = ask(arguments.lossgen, "evolve", "--resume", run, "--headroom")
-        paid = 0
-        for rung in shown["rungs"]:
-            paid += rung["steps"]
-            gain = {loss: -1.0 if value is None else value for loss, value in zip(shown["losses"], rung["gains"])}
+        for steps, paid, gain in rungs(arguments.lossgen, run):
             common = [loss for loss in order if loss in gain]
             pairs = lambda losses, cases: [(gain[loss], mean(loss, cases)) for loss in losses]
             draw = random.Random(1)
@@ -71,7 +84,7 @@ def main():
             better = common[: (len(common) + 1) // 2]
             alike = [gain[a] > gain[b] for a, b in apart if a in gain and b in gain]
             print(
-                f"{name:<15} {rung['steps']:>6} {paid:>10}   {tau(pairs(common, everywhere)):+.2f}"
+                f"{name:<15} {steps:>6} {paid:>10}   {tau(pairs(common, everywhere)):+.2f}"
                 f"  [{drawn[24]:+.2f}, {drawn[974]:+.2f}]   {tau(pairs(better, everywhere)):+11.2f}"
                 f"  {100 * sum(alike) / max(len(alike), 1):.0f} % of {len(alike)}"
             )

@@ -402,8 +402,6 @@ mod tests {
             ("proxy-one-start.ron", include_str!("../../configs/proxy-one-start.ron")),
             ("proxy-three-starts.ron", include_str!("../../configs/proxy-three-starts.ron")),
             ("proxy-long.ron", include_str!("../../configs/proxy-long.ron")),
-            ("proxy-scratch.ron", include_str!("../../configs/proxy-scratch.ron")),
-            ("proxy-short.ron", include_str!("../../configs/proxy-short.ron")),
             ("discovery.ron", include_str!("../../configs/discovery.ron")),
             ("grammar.ron", include_str!("../../configs/grammar.ron")),
             ("talk-cervical.ron", include_str!("../../configs/talk-cervical.ron")),
