@@ -22,12 +22,17 @@ mod journal;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use atomic::replace;
 pub use journal::{Journal, read_journal};
 use serde::Serialize;
 
 use crate::fault::{Fault, Result};
+
+/// How often a lock that is held is tried again, and after what time.
+const ATTEMPTS: usize = 20;
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// An open run, locked against a second process until it is dropped.
 #[derive(Debug)]
@@ -76,7 +81,14 @@ impl RunDir {
     fn lock(path: &Path) -> Result<Self> {
         let file = path.join("lock");
         let lock = File::create(&file).map_err(|error| Fault::io("create", &file, &error))?;
-        lock.try_lock().map_err(|_| {
+        // A process that was killed a moment ago may hold it still, and so may one that is just being started by another
+        // thread, until it is a program of its own.
+        let is_free = || {
+            std::thread::sleep(PATIENCE);
+            lock.try_lock().is_ok()
+        };
+        let free = lock.try_lock().is_ok() || (0..ATTEMPTS).any(|_| is_free());
+        free.then_some(()).ok_or_else(|| {
             Fault::new("another process works on this run")
                 .file(path)
                 .expected("a run that nobody works on")
