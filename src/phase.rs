@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 /// What a thread is at work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// A dataset is checked.
+    Checks,
     /// Cases are made ready.
     Cases,
     /// A shared start is trained.
@@ -18,6 +20,8 @@ pub enum Stage {
     Scratch,
     /// A network is trained and judged in a fold.
     Folds,
+    /// Masks are made of images.
+    Masks,
 }
 
 /// A part of the work.
@@ -25,6 +29,8 @@ pub enum Stage {
 pub enum Phase {
     /// Files are read and decoded.
     Read,
+    /// What was read is examined, and cases are compared with each other.
+    Examine,
     /// Images are clipped, normalised and resampled, truths brought to the same grid.
     Prepare,
     /// Patches are cut and varied.
@@ -41,23 +47,28 @@ pub enum Phase {
     Predict,
     /// Masks are compared with the truth.
     Judge,
+    /// Masks are written.
+    Write,
 }
 
 impl Stage {
     /// All of them, in the order in which they come.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 7] = [
+        (Self::Checks, "checks"),
         (Self::Cases, "cases"),
         (Self::Starts, "shared starts"),
         (Self::Candidates, "candidates"),
         (Self::Scratch, "from scratch"),
         (Self::Folds, "folds"),
+        (Self::Masks, "masks"),
     ];
 }
 
 impl Phase {
     /// All of them, in the order in which they come.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Read, "reading"),
+        (Self::Examine, "examining"),
         (Self::Prepare, "preprocessing"),
         (Self::Batch, "batches"),
         (Self::Forward, "forward"),
@@ -66,6 +77,7 @@ impl Phase {
         (Self::Optimizer, "optimiser"),
         (Self::Predict, "prediction"),
         (Self::Judge, "judging"),
+        (Self::Write, "writing"),
     ];
 }
 

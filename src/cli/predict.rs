@@ -19,6 +19,7 @@ use crate::data::layout::{Found, images};
 use crate::data::{Prepared, nifti};
 use crate::fault::{Fault, Kind, Result};
 use crate::nn::UNet3d;
+use crate::phase::{self, Phase, Stage};
 use crate::training::infer::{Inference, Window};
 use crate::training::model::{Label, ModelCard};
 use crate::volume::Volume;
@@ -138,7 +139,9 @@ impl Work<'_> {
         stopped()?;
         let classes = self.card.classes();
         let mut watch = Stopwatch::start();
+        phase::begin(Stage::Masks);
         let Prepared { channels, way } = self.card.preprocess.read(files, self.card.channels.len(), other_channels)?;
+        phase::end(Phase::Prepare);
         let read = watch.lap();
         let bar = self.term.bar(way.cut_shape()[0] as u64, "planes");
         bar.set_message(id.to_string());
@@ -150,11 +153,13 @@ impl Work<'_> {
         bar.finish_and_clear();
         drop(channels);
         let mut mask = mask?;
+        phase::end(Phase::Predict);
         let predicted = watch.lap();
         let erased = if self.largest { keep_largest(&mut mask) } else { 0 };
         let voxels = relabel(&mut mask, &classes);
         let file = self.output.file(id);
         nifti::write_label(&file, &mask, &files[0])?;
+        phase::end(Phase::Write);
         let seconds = |milliseconds: f64| format!("{:.1} s", milliseconds / 1e3);
         let erased =
             if self.largest { format!(", {erased} voxels outside of the largest parts") } else { String::new() };

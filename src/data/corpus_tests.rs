@@ -103,6 +103,19 @@ fn every_type_in_either_byte_order_packed_or_not_is_the_same_image() {
 }
 
 #[test]
+fn a_number_too_large_for_single_precision_is_not_called_infinite() {
+    let mut values = vec![0.0; 24];
+    for (value, summary) in
+        [(1e39, "image has a value beyond the range of float32"), (f64::INFINITY, "image has a voxel without a value")]
+    {
+        values[5] = value;
+        let fault = image(&of(Kind::Float64, &values)).unwrap_err();
+        assert_eq!(fault.summary(), summary);
+        assert!(fault.to_string().contains(&format!("{value:e}")), "{fault}");
+    }
+}
+
+#[test]
 fn many_members_extensions_and_axes_of_length_one_change_nothing() {
     let expected = image(&plain()).unwrap();
     let whole = plain();
@@ -114,6 +127,9 @@ fn many_members_extensions_and_axes_of_length_one_change_nothing() {
     for padded in [[gzip(&whole), vec![0; 20_000]], [gzip(&whole[..200]), [vec![0; 3], gzip(&whole[200..])].concat()]] {
         assert_eq!(image(&padded.concat()).unwrap(), expected, "zeros after a member are padding");
     }
+    let (_folder, junk) = file(&[gzip(&whole), b"junkjunk".to_vec()].concat());
+    let text = read_image(&junk).unwrap_err().to_string();
+    assert!(text.contains("trailing bytes") && !text.contains("cut off"), "{text}");
     for axes in 3..=7_i16 {
         let mut singleton = plain();
         put(&mut singleton, 40, &axes.to_le_bytes());

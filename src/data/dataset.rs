@@ -12,6 +12,7 @@ use super::digest::digest;
 use super::layout::{self, Entry, Layout};
 use super::preprocess::{LabelMode, Preprocess};
 use super::store::Places;
+use super::subjects;
 use crate::fault::{Fault, Result};
 use crate::phase::{self, Phase, Stage};
 
@@ -72,7 +73,7 @@ impl Dataset {
             read.into_iter().zip(&layout.entries).map(named).collect::<Result<_>>()?;
         let (cases, hashes): (Vec<Arc<Case>>, Vec<[blake3::Hash; 2]>) = read.into_iter().unzip();
         distinct(&layout.entries, &hashes)?;
-        let cases = joined(cases, &hashes);
+        let cases = joined(cases)?;
         let ids = layout.entries.iter().map(|entry| entry.id.as_str());
         let digest = digest(&layout.classes, preprocess, ids.zip(hashes));
         let dataset = Self::new(&layout.name, &layout.classes, cases, preprocess, digest)?;
@@ -162,20 +163,18 @@ fn lost(preprocess: &Preprocess, case: &Case) -> Fault {
         .hint(hint)
 }
 
-/// Gives cases with the very same mask to one subject: two people never have the same, but one person may have been
-/// annotated once for several images. Masks without foreground tell nothing.
-fn joined(mut cases: Vec<Arc<Case>>, hashes: &[[blake3::Hash; 2]]) -> Vec<Arc<Case>> {
-    let mut first: BTreeMap<[u8; 32], String> = BTreeMap::new();
-    for (case, [_, mask]) in cases.iter_mut().zip(hashes) {
-        if case.voxels_of_class.iter().all(Places::is_empty) {
-            continue;
-        }
-        let subject = first.entry(*mask.as_bytes()).or_insert_with(|| case.subject.clone());
-        if *subject != case.subject {
-            Arc::make_mut(case).subject.clone_from(subject);
+/// Gives cases with the very same mask to one subject.
+fn joined(mut cases: Vec<Arc<Case>>) -> Result<Vec<Arc<Case>>> {
+    let mask = |case: &Arc<Case>| -> Result<_> { Ok(subjects::mask_digest(&case.native_label.whole()?)) };
+    let masks: Vec<Result<_>> = cases.par_iter().map(mask).collect();
+    let masks: Vec<_> = masks.into_iter().collect::<Result<_>>()?;
+    let said = cases.iter().map(|case| case.subject.clone()).collect();
+    for (case, subject) in cases.iter_mut().zip(subjects::joined(said, &masks)) {
+        if case.subject != subject {
+            Arc::make_mut(case).subject = subject;
         }
     }
-    cases
+    Ok(cases)
 }
 
 /// Refuses an image that occurs twice: on both sides of a split, it would be tested by a model that saw it.
@@ -216,11 +215,7 @@ mod tests {
         };
         let empty = mask.map(|_| 0);
         let cases = vec![case("a", &mask), case("b", &empty), case("c", &mask), case("d", &empty)];
-        let hash = |text: &str| [blake3::hash(b"image"), blake3::hash(text.as_bytes())];
-        let subjects: Vec<String> = joined(cases, &[hash("x"), hash("y"), hash("x"), hash("y")])
-            .iter()
-            .map(|case| case.subject.clone())
-            .collect();
+        let subjects: Vec<String> = joined(cases).unwrap().iter().map(|case| case.subject.clone()).collect();
         assert_eq!(subjects, ["a", "b", "a", "d"]);
     }
 

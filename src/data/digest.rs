@@ -1,10 +1,10 @@
 //! One name for the contents of a dataset: the same files and settings, the same name, whatever their dates and places.
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use super::layout::Entry;
 use super::preprocess::Preprocess;
+use super::stream;
 use crate::fault::{Fault, Result};
 
 impl Entry {
@@ -20,9 +20,7 @@ impl Entry {
 fn hash(paths: &[PathBuf]) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     for path in paths {
-        File::open(path)
-            .and_then(|file| hasher.update_reader(file).map(|_| ()))
-            .map_err(|error| Fault::io("read", path, &error))?;
+        hasher.update_reader(stream::file(path)?).map_err(|error| Fault::io("read", path, &error))?;
     }
     Ok(hasher.finalize())
 }

@@ -40,12 +40,7 @@ pub struct Holdout {
 pub fn split(ids: &[String], subjects: &[String], folds: usize, seed: u64) -> Result<Vec<Fold>> {
     let people = shuffled(ids, subjects, seed, 0)?;
     if folds < 2 || folds > people.len() {
-        let counted = if people.len() < ids.len() { "subjects" } else { "cases" };
-        return Err(Fault::new("cases cannot be divided into folds")
-            .field("folds")
-            .expected(format!("2 to {}, the number of {counted}", people.len()))
-            .found(folds)
-            .hint(format!("ask for fewer folds, or bring more {counted}")));
+        return Err(indivisible(folds, people.len(), ids.len()));
     }
     let mut tests: Vec<Vec<usize>> = vec![Vec::new(); folds];
     for places in people {
@@ -58,6 +53,28 @@ pub fn split(ids: &[String], subjects: &[String], folds: usize, seed: u64) -> Re
         Fold { train: (0..ids.len()).filter(|place| !test.contains(place)).collect(), test }
     };
     Ok(tests.into_iter().map(fold).collect())
+}
+
+/// Too few folds, or more than there are subjects.
+pub(super) fn indivisible(folds: usize, subjects: usize, cases: usize) -> Fault {
+    let fault = Fault::new("cases cannot be divided into folds").field("folds");
+    let why = "cases whose masks are equal count as one subject (`lossgen data check DIR` names them), as do those \
+               that a table or the layout gives to one person";
+    match (subjects, cases) {
+        (0 | 1, 0 | 1) => fault.expected("2 cases at least").found(cases).hint("bring more cases"),
+        (0 | 1, _) => fault
+            .expected("cases of 2 subjects at least")
+            .found(format!("{cases} cases, which count as 1 subject"))
+            .hint(format!("{why}; bring cases of other people")),
+        _ if subjects < cases => fault
+            .expected(format!("2 to {subjects}, the number of subjects"))
+            .found(folds)
+            .hint(format!("ask for fewer folds: {cases} cases are of {subjects} subjects; {why}")),
+        _ => fault
+            .expected(format!("2 to {cases}, the number of cases"))
+            .found(folds)
+            .hint("ask for another number of folds, or bring more cases"),
+    }
 }
 
 /// Divides the cases into three sets; `validation` and `held_out` are shares of all cases, rounded, one case at least, and
@@ -159,7 +176,9 @@ mod tests {
         assert!(holdout(&ids(2), 0.1, 0.1, 0).is_err());
         assert!(holdout(&ids(9), f64::NAN, 0.1, 0).is_err());
         let one = vec!["anna".to_string(); 5];
-        assert!(super::split(&ids(5), &one, 2, 0).unwrap_err().to_string().contains("2 to 1, the number of subjects"));
+        let fault = super::split(&ids(5), &one, 2, 0).unwrap_err();
+        assert!(fault.to_string().contains("5 cases, which count as 1 subject"), "{fault}");
+        assert!(fault.parts().iter().any(|(_, text)| text.contains("masks are equal")), "{fault}");
         assert!(super::holdout(&ids(5), &one, 0.2, 0.2, 0).is_err());
     }
 

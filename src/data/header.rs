@@ -18,6 +18,9 @@ const FIRST_VOXEL: usize = 352;
 /// No 3D MRI has more voxels than 1024³; a header that says so is damaged, and believing it would ask for gigabytes.
 pub(super) const MOST_VOXELS: usize = 1 << 30;
 
+/// Voxel sizes in mm that an image of a body can have: from micro-CT to a slab that is thicker than a person.
+const PLAUSIBLE_MM: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
+
 /// Share by which `pixdim` may differ from the columns of the `sform`: more than rounding is a contradiction.
 const ROUNDING: f64 = 0.01;
 
@@ -261,6 +264,11 @@ fn spacing(fields: &Fields) -> Result<[f64; 3]> {
             .expected("2 (mm) or 0 (unknown)")
             .found(format!("{unit} ({}), pixdim {text}", if unit == 1 { "metres" } else { "micrometres" }))
             .hint("write the image with millimetres, or correct the unit if the numbers already are millimetres")),
+        _ if !spacing.iter().all(|s| PLAUSIBLE_MM.contains(s)) => Err(Fault::new("spacing is implausible")
+            .field("pixdim[1..=3]")
+            .expected(format!("{} to {} mm", PLAUSIBLE_MM.start(), PLAUSIBLE_MM.end()))
+            .found(text)
+            .hint("set the voxel size from the scanner's export; numbers in another unit have to be turned into mm")),
         _ => Ok(spacing),
     }
 }
@@ -275,6 +283,14 @@ fn orientation(fields: &Fields, shape: [usize; 3], spacing: [f64; 3]) -> Result<
     // Some converters set the code of an sform that they leave empty.
     let is_empty = sform.as_flattened().iter().all(|x| *x == 0.0);
     if fields.i16(254) > 0 && !(is_empty && has_qform) {
+        let origin = sform.map(|row| row[3]);
+        if origin.iter().any(|mm| !mm.is_finite()) {
+            return Err(Fault::new("origin is no place")
+                .field("srow_x[3], srow_y[3], srow_z[3]")
+                .expected("three finite numbers of mm")
+                .found(format!("{}, {}, {}", origin[0], origin[1], origin[2]))
+                .hint("set the affine again from the scanner's export, or remove the sform (sform_code 0)"));
+        }
         let norms = affine::column_norms(&sform);
         let within = |share: f64, least: f64| {
             let near = |(norm, spacing): (&f64, &f64)| (norm - spacing).abs() <= share * spacing.max(least);
@@ -350,7 +366,7 @@ mod tests {
     fn every_impossible_claim_is_named() {
         let i16s = |n: i16| n.to_le_bytes().to_vec();
         let f32s = |x: f32| x.to_le_bytes().to_vec();
-        let cases: [(usize, Vec<u8>, &str); 20] = [
+        let cases: [(usize, Vec<u8>, &str); 24] = [
             (0, 347_i32.to_le_bytes().to_vec(), "not a NIfTI-1 image"),
             (0, 540_i32.to_le_bytes().to_vec(), "not a NIfTI-1 image"),
             (344, b"ni1\0".to_vec(), "header and voxels are in two files"),
@@ -367,15 +383,28 @@ mod tests {
             (80, f32s(0.0), "spacing is not a distance"),
             (84, f32s(f32::NAN), "spacing is not a distance"),
             (88, f32s(-3.0), "spacing is not a distance"),
+            (80, f32s(5000.0), "spacing is implausible"),
+            (84, f32s(1e-6), "spacing is implausible"),
+            (88, f32s(1e30), "spacing is implausible"),
             (123, vec![3], "spacing is not in millimetres"),
             (108, f32s(f32::NAN), "voxels begin at an impossible place"),
             (112, [f32s(2.0), f32s(f32::INFINITY)].concat(), "values cannot be scaled"),
+            (254, [&i16s(1)[..], &[0; 24], &[0; 12], &f32s(f32::INFINITY)].concat(), "origin is no place"),
             (254, i16s(1), "orientation and voxel size contradict each other"),
         ];
         for (place, value, summary) in cases {
             assert_eq!(with(place, &value).unwrap_err().summary(), summary, "byte {place}");
         }
         assert_eq!(Header::parse(&header()[..347]).unwrap_err().summary(), "file is too short for a NIfTI-1 header");
+    }
+
+    #[test]
+    fn the_smallest_and_the_largest_plausible_voxel_are_read() {
+        for size in [0.001_f32, 1000.0] {
+            assert_eq!(with(80, &size.to_le_bytes()).unwrap().grid.spacing[0], f64::from(size));
+        }
+        let text = with(80, &5000.0_f32.to_le_bytes()).unwrap_err().to_string();
+        assert!(text.contains("0.001 to 1000 mm") && text.contains("5000 x 2 x 3"), "{text}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The way of a case: [`layout`] finds its files, [`nifti`] reads them, [`check`] says what is wrong with them,
 //! [`preprocess`] normalises the image and [`way`] brings it to the network's grid and predictions
 //! back, a [`Case`] keeps both the preprocessed and the native truth, [`folds`] (or [`strata`], kept in [`splits`]) decide
-//! who trains on it, [`patches`] cuts batches from it and [`augment`] varies them. [`cache`] keeps sets that are too large for
+//! who trains on it, cases of one of the [`subjects`] on one side, [`patches`] cuts batches from it and [`augment`] varies them. [`cache`] keeps sets that are too large for
 //! memory in files, which [`store`] reads. [`phantom`] makes cases out of nothing but a seed. Knows no network and no loss.
 
 pub mod augment;
@@ -30,6 +30,7 @@ pub mod splits;
 pub mod store;
 pub mod strata;
 mod stream;
+pub mod subjects;
 mod voxels;
 pub mod way;
 

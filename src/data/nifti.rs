@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ::nifti::NiftiHeader;
 use ::nifti::writer::WriterOptions;
@@ -27,8 +27,8 @@ use crate::volume::{Grid, Volume};
 pub fn read_image(path: &Path) -> Result<Volume<f32>> {
     let raw = Raw::read(path)?;
     raw.of_one_channel(path)?;
-    let image = raw.volume(0);
-    finite(path, &image)?;
+    let image = raw.volume(0)?;
+    raw.finite(path, 0, &image)?;
     Ok(image)
 }
 
@@ -50,8 +50,8 @@ pub fn read_channels_from(source: impl Read, name: &Path) -> Result<Vec<Volume<f
 }
 
 fn channels(raw: &Raw, name: &Path) -> Result<Vec<Volume<f32>>> {
-    let channels = raw.volumes();
-    channels.iter().try_for_each(|channel| finite(name, channel))?;
+    let channels = raw.volumes()?;
+    channels.iter().enumerate().try_for_each(|(number, channel)| raw.finite(name, number, channel))?;
     Ok(channels)
 }
 
@@ -59,8 +59,8 @@ fn channels(raw: &Raw, name: &Path) -> Result<Vec<Volume<f32>>> {
 ///
 /// # Errors
 /// If the file cannot be read, is no NIfTI-1 image or is damaged.
-pub(super) fn read_values(path: &Path) -> Result<Vec<Volume<f32>>> {
-    Ok(Raw::read(path)?.volumes())
+pub(crate) fn read_values(path: &Path) -> Result<Vec<Volume<f32>>> {
+    Raw::read(path)?.volumes()
 }
 
 /// The grid of an image or a mask, from its header alone.
@@ -89,7 +89,7 @@ pub fn read_label(path: &Path) -> Result<Volume<u8>> {
     let raw = Raw::read(path)?;
     raw.of_one_channel(path)?;
     // In single precision, whose error at 255 is 1e-5.
-    let mask = raw.volume(0);
+    let mask = raw.volume(0)?;
     if let Some(index) = mask.voxels.iter().position(|value| !is_label(*value)) {
         return Err(Fault::new("mask has a voxel that is no label")
             .file(path)
@@ -107,18 +107,8 @@ pub(super) fn is_label(value: f32) -> bool {
 }
 
 /// The label that a value is nearest to: a cast, because `round` is a call on many processors.
-pub(super) fn nearest_label(value: f32) -> u8 {
+pub(crate) fn nearest_label(value: f32) -> u8 {
     (value + 0.5) as u8
-}
-
-fn finite(path: &Path, image: &Volume<f32>) -> Result<()> {
-    let Some(index) = image.voxels.iter().position(|value| !value.is_finite()) else { return Ok(()) };
-    Err(Fault::new("image has a voxel without a value")
-        .file(path)
-        .field(place(&image.grid, index))
-        .expected("a finite number")
-        .found(image.voxels[index])
-        .hint("replace such voxels by the background's value before training"))
 }
 
 /// Writes a mask onto the grid of the image it was made for: orientation, spacing and units are copied from the header
@@ -234,6 +224,8 @@ fn save<T>(
 
 /// A judged header and the bytes that it promises.
 struct Raw {
+    /// The file, for messages.
+    name: PathBuf,
     header: Header,
     bytes: Vec<u8>,
 }
@@ -256,7 +248,7 @@ impl Raw {
                 .found(format!("{} bytes", bytes.len()))
                 .hint("the copy was interrupted; copy the file again from its source"));
         }
-        Ok(Self { header, bytes })
+        Ok(Self { name: path.to_path_buf(), header, bytes })
     }
 
     fn of_one_channel(&self, path: &Path) -> Result<()> {
@@ -271,13 +263,34 @@ impl Raw {
             .hint("split time points or channels into files of their own; a mask is one volume of whole numbers"))
     }
 
-    fn volumes(&self) -> Vec<Volume<f32>> {
+    /// Refuses a channel with a voxel that is no finite number in single precision.
+    fn finite(&self, path: &Path, channel: usize, image: &Volume<f32>) -> Result<()> {
+        let Some(index) = image.voxels.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+        // Decoded again only here: whether the file has no number, or one that is too large.
+        let values = decode(&self.bytes, &self.header, channel, |value| value).map_err(|fault| fault.file(path))?;
+        let value = values[index];
+        let fault = if value.is_finite() {
+            Fault::new("image has a value beyond the range of float32")
+                .expected(format!("numbers from {:e} to {:e}", f32::MIN, f32::MAX))
+                .found(format!("{value:e}"))
+                .hint("scale the image's values before training, or replace those that are no measurements")
+        } else {
+            Fault::new("image has a voxel without a value")
+                .expected("a finite number")
+                .found(value)
+                .hint("replace such voxels by the background's value before training")
+        };
+        Err(fault.file(path).field(place(&image.grid, index)))
+    }
+
+    fn volumes(&self) -> Result<Vec<Volume<f32>>> {
         (0..self.header.channels).map(|channel| self.volume(channel)).collect()
     }
 
-    fn volume(&self, channel: usize) -> Volume<f32> {
-        let voxels = decode(&self.bytes, &self.header, channel, |value| value as f32);
-        Volume { grid: self.header.grid.clone(), voxels }
+    fn volume(&self, channel: usize) -> Result<Volume<f32>> {
+        let voxels =
+            decode(&self.bytes, &self.header, channel, |value| value as f32).map_err(|fault| fault.file(&self.name))?;
+        Ok(Volume { grid: self.header.grid.clone(), voxels })
     }
 }
 
@@ -317,7 +330,6 @@ fn place(grid: &Grid, index: usize) -> String {
 mod tests {
     use super::super::header::sample::{header, put};
     use super::*;
-    use std::path::PathBuf;
 
     /// A file of 2 x 3 x 4 float32 voxels 0, 1, ... in storage order.
     fn plain() -> Vec<u8> {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::RngExt;
 
-use super::folds::Fold;
+use super::folds::{Fold, indivisible};
 use crate::fault::{Fault, Result};
 use crate::rng::{Purpose, stream};
 
@@ -55,11 +55,7 @@ pub fn stratified(members: &[Member], folds: usize, seed: u64) -> Result<Vec<Fol
         subject.foreground += member.foreground;
     }
     if folds < 2 || folds > subjects.len() {
-        return Err(Fault::new("cases cannot be divided into folds")
-            .field("folds")
-            .expected(format!("2 to {}, the number of subjects", subjects.len()))
-            .found(folds)
-            .hint("ask for fewer folds, or bring more subjects"));
+        return Err(indivisible(folds, subjects.len(), members.len()));
     }
     let mut subjects: Vec<Subject<'_>> = subjects.into_values().collect();
     // Largest first, so that what comes later can level the folds; then alike beside alike.

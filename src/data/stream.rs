@@ -3,7 +3,7 @@
 //! Gzip files may have many members (parallel compressors and some archives write them so); readers that stop after the
 //! first see half an image. Zeros after the last member are padding, as for gzip itself. Knows nothing of what the bytes mean.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -11,9 +11,27 @@ use flate2::bufread::GzDecoder;
 
 use crate::fault::{Fault, Result};
 
+/// With what a gzip member begins.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+
 /// The file's bytes, decompressed if they are a gzip stream, whatever the name says.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
-    File::open(path).and_then(decompressed).map_err(|error| Fault::io("read", path, &error))
+    decompressed(file(path)?).map_err(|error| Fault::io("read", path, &error))
+}
+
+/// Opens a file that has an end. Opening a pipe would wait for whoever writes into it, perhaps for ever.
+pub(super) fn file(path: &Path) -> Result<File> {
+    let unread = |error| Fault::io("read", path, &error);
+    let kind = fs::metadata(path).map_err(unread)?;
+    // A folder is told as one when it is read.
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(Fault::new("image is not a regular file")
+            .file(path)
+            .expected("a file on a disk, or a link to one")
+            .found("a pipe, a socket or a device")
+            .hint("write what comes out of it into a file, and name that one"));
+    }
+    File::open(path).map_err(unread)
 }
 
 /// The bytes of a source, decompressed if they are a gzip stream.
@@ -22,7 +40,7 @@ pub(super) fn decompressed<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn
     let known = read_up_to(&mut source, &mut start)?;
     let whole = io::Cursor::new(start).take(known as u64).chain(source);
     let buffered = BufReader::new(whole);
-    Ok(if start == [0x1f, 0x8b] { Box::new(Members(Some(GzDecoder::new(buffered)))) } else { Box::new(buffered) })
+    Ok(if start == MAGIC { Box::new(Members(Some(GzDecoder::new(buffered)))) } else { Box::new(buffered) })
 }
 
 /// The members of a gzip stream, one after the other; none behind the last. `MultiGzDecoder` takes padding for a broken
@@ -37,10 +55,18 @@ impl<R: BufRead> Read for Members<R> {
                 return Ok(count);
             }
             let rest = self.0.take().map(GzDecoder::into_inner).map(after_padding).transpose()?.flatten();
-            self.0 = rest.map(GzDecoder::new);
+            self.0 = rest.map(member_at).transpose()?;
         }
         Ok(0)
     }
+}
+
+/// The next member. What does not begin like one is told as what it is: the decoder would miss the end of a member.
+fn member_at<R: BufRead>(mut rest: R) -> io::Result<GzDecoder<R>> {
+    if rest.fill_buf()?.first() != Some(&MAGIC[0]) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "trailing bytes after the end of the compressed data"));
+    }
+    Ok(GzDecoder::new(rest))
 }
 
 /// What comes after zeros, if anything.
@@ -83,5 +109,25 @@ pub(super) fn damaged(path: &Path, error: &io::Error) -> Fault {
             Fault::new("compressed file is damaged").file(path).expected("gzip data").found(error).hint(hint)
         }
         _ => Fault::io("read", path, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_refused_before_it_is_opened() {
+        let home = tempfile::tempdir().unwrap();
+        let pipe = home.path().join("x.nii.gz");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.is_ok_and(|status| status.success()), "mkfifo is a tool of every Unix");
+        // In a thread of its own: without the refusal this would wait for ever, and a test that hangs tells nobody why.
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(file(&pipe).err()));
+        let fault = told.recv_timeout(std::time::Duration::from_secs(20)).expect("a pipe is opened and waited for");
+        assert_eq!(fault.unwrap().summary(), "image is not a regular file");
+        assert!(file(home.path()).is_ok(), "a folder is told by its reader");
     }
 }

@@ -35,6 +35,7 @@ fn a_good_set_passes_and_a_bad_one_names_every_case() {
     good.stdout(predicate::str::contains("phantom_0005").and(predicate::str::contains("40 x 40 x 24")));
     check(&[]).success().stderr(predicate::str::contains("have been checked before"));
     check(&["--fresh"]).success().stderr(predicate::str::contains("before").not());
+    check(&["--fresh", "-v"]).success().stderr(predicate::str::contains("examining"));
     // One wrong header, one file cut off: both are told, and so are the good cases.
     change_mask(home.path(), "phantom_0002", |bytes| bytes[292..296].copy_from_slice(&55.0_f32.to_le_bytes()));
     let cut = home.path().join("set/imagesTr/phantom_0004.nii.gz");
@@ -125,6 +126,47 @@ fn a_case_is_shown_by_its_id_or_its_file() {
 }
 
 #[test]
+fn a_case_that_is_refused_elsewhere_is_shown_and_what_is_wrong_is_said() {
+    let home = tempfile::tempdir().unwrap();
+    phantoms(home.path(), 1);
+    let show = |part: &str| {
+        let shown = lossgen(home.path()).args(["data", "show", "set/phantom_0000", "--out", "x.png"]).assert();
+        shown.success().stderr(predicate::str::contains(part));
+        std::fs::remove_file(home.path().join("x.png")).unwrap();
+    };
+    // The origin of the sform moved by many mm.
+    change_mask(home.path(), "phantom_0000", |bytes| bytes[292..296].copy_from_slice(&99.0_f32.to_le_bytes()));
+    show("warning: mask is on another grid than the image");
+    show("only the header is wrong");
+    show("drawn voxel by voxel");
+    // scl_slope: labels become 0.5, 1, ...
+    change_mask(home.path(), "phantom_0000", |bytes| bytes[112..116].copy_from_slice(&0.5_f32.to_le_bytes()));
+    show("warning: mask has a voxel that is no label");
+}
+
+#[test]
+fn masks_that_were_compressed_again_are_one_subject_in_split_and_training() {
+    let home = tempfile::tempdir().unwrap();
+    phantoms(home.path(), 3);
+    let path = |id: &str| home.path().join(format!("set/labelsTr/{id}.nii.gz"));
+    std::fs::copy(path("phantom_0000"), path("phantom_0001")).unwrap();
+    let before = std::fs::read(path("phantom_0001")).unwrap();
+    // Bytes of the description in the header: other bytes of the file, the same voxels.
+    change_mask(home.path(), "phantom_0001", |bytes| bytes[148] = b'x');
+    assert_ne!(std::fs::read(path("phantom_0001")).unwrap(), before);
+    let run = |words: &[&str]| lossgen(home.path()).args(words).assert();
+    run(&["data", "split", "set", "--folds", "2"])
+        .success()
+        .stderr(predicate::str::contains("1 case counts as of the same subject"));
+    run(&["data", "split", "set", "--folds", "3", "--out", "x.json"])
+        .code(2)
+        .stderr(predicate::str::contains("2 to 2, the number of subjects").and(predicate::str::contains("equal")));
+    run(&["train", "--data", "set", "--loss", "dice", "--steps", "2", "--folds", "3", "--out", "run"])
+        .code(2)
+        .stderr(predicate::str::contains("3 cases are of 2 subjects"));
+}
+
+#[test]
 fn two_channels_of_an_nnunet_folder_train_and_predict() {
     let home = tempfile::tempdir().unwrap();
     phantoms(home.path(), 4);
@@ -164,7 +206,7 @@ fn folds_are_written_for_nnunet_and_train_keeps_to_them() {
     split(&["--folds", "3"]).code(2).stderr(predicate::str::contains("folds already"));
     split(&["--folds", "3", "--seed", "4", "--out", "again.json"]).success();
     assert_eq!(text(&home.path().join("again.json")), text(&home.path().join("splits_final.json")));
-    split(&["--folds", "7", "--out", "x.json"]).code(2).stderr(predicate::str::contains("number of subjects"));
+    split(&["--folds", "7", "--out", "x.json"]).code(2).stderr(predicate::str::contains("2 to 6, the number of cases"));
 
     // Subjects: three pairs.
     let rows: String = (0..6).map(|n| format!("phantom_{n:04},person {}\n", n / 2)).collect();

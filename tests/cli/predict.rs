@@ -157,7 +157,11 @@ fn what_is_turned_cut_and_resampled_comes_back_to_its_file() {
     for (name, bytes) in [("straight", &image), ("turned", &turned)] {
         compress(&home.path().join(format!("images/{name}.nii.gz")), bytes);
     }
-    lossgen(home.path()).args(["predict", "run/loss1-fold1", "images", "-o", "masks"]).assert().success();
+    lossgen(home.path())
+        .args(["predict", "run/loss1-fold1", "images", "-o", "masks", "-v"])
+        .assert()
+        .success()
+        .stderr(predicate::str::contains("writing"));
     let [straight, back] = [("straight", &image), ("turned", &turned)].map(|(name, image)| {
         let file = home.path().join(format!("masks/{name}.nii.gz"));
         let written = decompressed(&file);

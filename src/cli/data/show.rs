@@ -55,17 +55,21 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
             .found(out.display())
             .hint("for example `--out case.png`"));
     }
-    let channels = shown.images.iter().map(|path| nifti::read_channels(path)).collect::<Result<Vec<_>>>()?.concat();
-    let mask = shown.label.as_deref().map(nifti::read_label).transpose()?;
-    if let (Some(file), Some(mask)) = (&arguments.mask, &mask)
+    let channels = shown.images.iter().map(|path| channels(path, term)).collect::<Result<Vec<_>>>()?.concat();
+    let mask = shown.label.as_deref().map(|path| mask(path, term)).transpose()?;
+    if let (Some(file), Some(mask)) = (&shown.label, &mask)
         && let Some(difference) = affine::difference(&channels[0].grid, &mask.grid)
     {
-        return Err(Fault::new("mask is on another grid than the image")
+        let fault = Fault::new("mask is on another grid than the image")
             .file(file)
-            .field("--mask")
             .expected(format!("{}, as the image", difference.first))
             .found(difference.second)
-            .hint(Relation::of(&channels[0].grid, &mask.grid).cure()));
+            .hint(Relation::of(&channels[0].grid, &mask.grid).cure());
+        if arguments.mask.is_some() {
+            return Err(fault.field("--mask"));
+        }
+        let drawn = if mask.grid.shape == channels[0].grid.shape { "drawn voxel by voxel" } else { "not drawn" };
+        warn(term, &fault, &format!("the mask is {drawn}"));
     }
     let Some(image) = channels.get(arguments.channel) else {
         return Err(Fault::new("image has no such channel")
@@ -89,6 +93,34 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
         text(&shown, &facts, &channels[0], at, &out)
     });
     Ok(())
+}
+
+/// The channels of an image. A voxel without a value is told, and no reason to draw nothing: who looks at a case wants to
+/// see why it is refused elsewhere.
+fn channels(path: &Path, term: &Term) -> Result<Vec<Volume<f32>>> {
+    nifti::read_channels(path).or_else(|fault| {
+        let channels = nifti::read_values(path)?;
+        warn(term, &fault, "what is not a number is black, what is infinite black or white");
+        Ok(channels)
+    })
+}
+
+/// A mask; values that are no labels are told and drawn as the nearest label.
+fn mask(path: &Path, term: &Term) -> Result<Volume<u8>> {
+    nifti::read_label(path).or_else(|fault| match nifti::read_values(path)?.as_slice() {
+        [mask] => {
+            warn(term, &fault, "such voxels are drawn as the nearest label");
+            Ok(mask.map(|value| nifti::nearest_label(*value)))
+        }
+        _ => Err(fault),
+    })
+}
+
+/// Tells what is wrong with what is drawn all the same.
+fn warn(term: &Term, fault: &Fault, drawn: &str) {
+    let hint = fault.parts().into_iter().find(|(name, _)| *name == "hint");
+    let hint = hint.map_or(String::new(), |(_, hint)| format!("\n  help:     {hint}"));
+    term.say(&format!("warning: {fault}{hint}\n  picture:  {drawn}"));
 }
 
 /// The case that is meant.

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{Common, Term, short, table};
 use crate::data::layout::{Entry, Layout};
 use crate::data::strata::{Member, stratified};
-use crate::data::{nifti, splits};
+use crate::data::{nifti, splits, subjects};
 use crate::fault::{Fault, Result, did_you_mean};
 use crate::run::replace;
 
@@ -37,19 +37,30 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
             .hint("folds that were used must stay what they were; name another file with `--out`"));
     }
     let layout = Layout::read(&arguments.folder)?;
-    let subjects = subjects(arguments, &layout)?;
+    let said = said(arguments, &layout)?;
     let bar = term.bar(layout.entries.len() as u64, "reading");
     let mut members = Vec::with_capacity(layout.entries.len());
     // One mask at a time: a split needs counts, not volumes.
-    for (entry, subject) in layout.entries.iter().zip(subjects) {
+    let mut masks = Vec::with_capacity(layout.entries.len());
+    for (entry, subject) in layout.entries.iter().zip(&said) {
         let mask = nifti::read_label(&entry.label)?;
         let labelled = mask.voxels.iter().filter(|value| **value > 0).count();
         let labels: BTreeSet<u8> = mask.voxels.iter().copied().filter(|value| *value > 0).collect();
         let foreground = labelled as f64 / mask.voxels.len() as f64;
-        members.push(Member { id: entry.id.clone(), subject, labels, foreground });
+        masks.push(subjects::mask_digest(&mask));
+        members.push(Member { id: entry.id.clone(), subject: subject.clone(), labels, foreground });
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let mut moved = 0;
+    for (member, subject) in members.iter_mut().zip(subjects::joined(said, &masks)) {
+        moved += usize::from(member.subject != subject);
+        member.subject = subject;
+    }
+    if moved > 0 {
+        let cases = if moved == 1 { "1 case counts".to_string() } else { format!("{moved} cases count") };
+        term.say(&format!("{cases} as of the same subject as an earlier one, because their masks are equal"));
+    }
     let seed = common.seed.unwrap_or(1);
     let folds = stratified(&members, arguments.folds, seed)?;
     let ids: Vec<String> = members.iter().map(|member| member.id.clone()).collect();
@@ -77,8 +88,8 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
     Ok(())
 }
 
-/// The person of every case, in the order of the entries.
-fn subjects(arguments: &Arguments, layout: &Layout) -> Result<Vec<String>> {
+/// The person of every case as the table, the names or the layout say it, in the order of the entries.
+fn said(arguments: &Arguments, layout: &Layout) -> Result<Vec<String>> {
     if let Some(path) = &arguments.groups {
         return of_table(path, layout);
     }

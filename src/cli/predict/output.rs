@@ -14,6 +14,10 @@ use crate::training::model::Model;
 /// Beside the masks: what made them.
 const RECORD: &str = "predictions.ron";
 
+/// Endings of files that somebody may have hoped for, and that are no names of folders.
+const OTHER_FILES: [&str; 15] =
+    ["nii", "gz", "png", "jpg", "jpeg", "mha", "mhd", "nrrd", "hdr", "img", "npy", "npz", "dcm", "csv", "json"];
+
 /// Everything that decides a mask but the image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,7 +54,7 @@ impl Output {
     /// Makes the place; nothing that is there is touched.
     ///
     /// # Errors
-    /// If none is given, something is there already, or what is to be continued was made otherwise.
+    /// If none is given or it has the name of another format, something is there already, or what is to be continued was made otherwise.
     pub(super) fn prepare(out: Option<&Path>, single: bool, record: &Record, resume: bool) -> Result<Self> {
         let Some(out) = out else {
             return Err(Fault::new("nobody said where the masks go")
@@ -65,6 +69,14 @@ impl Output {
         });
         if single && is_mask {
             return Self::one_file(out);
+        }
+        let ending = out.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        if let Some(ending) = ending.filter(|ending| OTHER_FILES.contains(&ending.as_str()) && !out.is_dir()) {
+            return Err(Fault::new("masks are not written in this format")
+                .field("--out")
+                .expected(if single { "a file named .nii.gz or .nii, or a folder" } else { "a folder" })
+                .found(format!("`{}`, a name of a .{ending} file", out.display()))
+                .hint("masks are NIfTI; `lossgen data show IMAGE --mask MASK` draws one as a picture"));
         }
         let file = out.join(RECORD);
         let empty = std::fs::read_dir(out).map_or(true, |mut entries| entries.next().is_none());
@@ -110,5 +122,35 @@ impl Output {
     /// Whether the mask of a case is there already.
     pub(super) fn has(&self, id: &str) -> bool {
         self.file(id).exists()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_another_format_is_no_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let record = Record {
+            version: 1,
+            lossgen: String::new(),
+            kernels: String::new(),
+            models: Vec::new(),
+            window: Window::Whole,
+            mirror: [false; 3],
+            largest: false,
+        };
+        let prepare = |name: &str, single| Output::prepare(Some(&home.path().join(name)), single, &record, false);
+        for (name, single) in [("y.png", true), ("y.PNG", false), ("y.nii.gz", false), ("y.nrrd", true)] {
+            assert_eq!(
+                prepare(name, single).err().unwrap().summary(),
+                "masks are not written in this format",
+                "{name}"
+            );
+            assert!(!home.path().join(name).exists(), "{name}");
+        }
+        assert!(prepare("y.nii.gz", true).is_ok_and(|output| output.is_file));
+        assert!(prepare("masks.v2", false).is_ok_and(|output| !output.is_file));
     }
 }

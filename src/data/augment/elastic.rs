@@ -72,7 +72,8 @@ impl Elastic {
     /// Draws a field for a patch of `shape` voxels of `spacing` mm, if there is to be one.
     pub fn draw(&self, shape: [usize; 3], spacing: [f64; 3], rng: &mut ChaCha8Rng) -> Option<Field> {
         happens(self.probability, rng).then(|| {
-            let step = spacing.map(|spacing| self.grid / spacing);
+            // A point a voxel at most, on voxels coarser than the grid too: memory is bounded by the patch.
+            let step = spacing.map(|spacing| (self.grid / spacing).max(1.0));
             // Whole cells that cover the patch; a spline needs one point more before and two after them.
             let points = [0, 1, 2].map(|axis| ((shape[axis] as f64 - 1.0) / step[axis]).ceil().max(1.0) as usize + 3);
             let reach = spacing.map(|spacing| self.displacement / spacing);
@@ -122,6 +123,14 @@ mod tests {
         for (grid, displacement) in [(10.0, 4.1), (2.0, 0.1), (f64::NAN, 1.0), (20.0, -1.0), (f64::INFINITY, 1.0)] {
             assert!(with(grid, displacement).is_err(), "{grid} {displacement}");
         }
+    }
+
+    #[test]
+    fn however_coarse_voxels_are_there_is_no_more_than_a_point_for_each() {
+        let elastic = Elastic { probability: 1.0, ..Elastic::default() };
+        let field = elastic.draw([16, 16, 4], [1000.0, 5000.0, 1e30], &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        assert_eq!(field.points, [18, 18, 6]);
+        assert!(field.over([16, 16, 4]).iter().flatten().all(|moved| moved.abs() <= 0.05), "in voxels of a metre");
     }
 
     proptest! {

@@ -78,8 +78,7 @@ fn doubles(examined: &[Examined]) -> Vec<Finding> {
             let hint = "remove one of the two; otherwise a model is tested on an image that it was trained on";
             findings.push(Finding::unusable(&case.id, &same("image is that of another case", other).hint(hint)));
         }
-        let has_foreground = case.facts.as_ref().is_some_and(|facts| !facts.labels.is_empty());
-        let twin = case.mask.filter(|_| has_foreground).and_then(|hash| masks.insert(*hash.as_bytes(), &case.id));
+        let twin = case.mask.and_then(|hash| masks.insert(*hash.as_bytes(), &case.id));
         if let Some(other) = twin {
             let hint = "two people never have the same mask: one of the files was copied over the other";
             findings.push(Finding::warning(&case.id, &same("mask is that of another case", other).hint(hint)));

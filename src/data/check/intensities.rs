@@ -15,7 +15,10 @@ pub(super) fn check(entry: &Entry, path: &Path, image: &Volume<f32>) -> Option<F
     let fault = if bad > 0 {
         Fault::new("image has voxels without a value")
             .expected("finite numbers")
-            .found(format!("{bad} of {} voxels are infinite or not a number", image.voxels.len()))
+            .found(format!(
+                "{bad} of {} voxels are infinite, not a number or beyond the range of float32",
+                image.voxels.len()
+            ))
             .hint("replace them by the background's value; they often come from a division in an earlier step")
     } else if facts.min == facts.max {
         Fault::new("image is constant")

@@ -20,8 +20,10 @@ use serde::{Deserialize, Serialize};
 
 use super::case::other_channels;
 use super::layout::{Entry, Layout, nameless};
-use super::nifti;
+use super::nifti::{self, nearest_label};
+use super::subjects::mask_digest;
 use crate::fault::Result;
+use crate::phase::{self, Phase, Stage};
 use crate::volume::Volume;
 
 pub use facts::{ChannelFacts, Facts};
@@ -68,8 +70,9 @@ struct Examined {
     id: String,
     facts: Option<Facts>,
     findings: Vec<Finding>,
-    /// Hashes of the voxels of image and mask, whatever their files and headers.
+    /// Hash of the voxels of the image, whatever its files and headers.
     image: Option<blake3::Hash>,
+    /// The same of the mask, if it has foreground.
     mask: Option<blake3::Hash>,
 }
 
@@ -80,7 +83,9 @@ struct Examined {
 /// If the folder is no dataset at all: see [`Layout::find`]. Whatever is wrong with single cases is in the report.
 pub fn check(folder: &Path, verdicts: Option<&Path>, progress: &mut dyn FnMut(usize, usize)) -> Result<(Report, bool)> {
     let layout = Layout::find(folder)?;
+    phase::begin(Stage::Checks);
     let digest = verdict::digest(&layout);
+    phase::end(Phase::Read);
     if let Some(known) = verdicts.and_then(|verdicts| verdict::load(verdicts, &layout, &digest)) {
         return Ok((known, true));
     }
@@ -92,6 +97,7 @@ pub fn check(folder: &Path, verdicts: Option<&Path>, progress: &mut dyn FnMut(us
         progress(number + 1, count);
     }
     let report = judge(&layout, digest, examined);
+    phase::end(Phase::Examine);
     if let Some(verdicts) = verdicts {
         verdict::store(verdicts, &layout, &report);
     }
@@ -128,6 +134,7 @@ fn examine(entry: &Entry, layout: &Layout) -> Examined {
             None
         }
     };
+    phase::end(Phase::Read);
     for (path, channel) in &channels {
         findings.extend(intensities::check(entry, path, channel));
     }
@@ -154,13 +161,15 @@ fn examine(entry: &Entry, layout: &Layout) -> Examined {
         hasher.finalize()
     };
     let whole = readable && !channels.is_empty();
-    Examined {
+    let examined = Examined {
         id: entry.id.clone(),
         facts: whole.then(|| Facts::of(&entry.id, channels.iter().map(|(_, channel)| channel), mask.as_ref())),
         image: whole.then(|| hash(&mut channels.iter().map(|(_, channel)| channel))),
-        mask: mask.as_ref().map(|mask| hash(&mut std::iter::once(mask))),
+        mask: mask.as_ref().and_then(|mask| mask_digest(&mask.map(|value| nearest_label(*value)))),
         findings,
-    }
+    };
+    phase::end(Phase::Examine);
+    examined
 }
 
 /// Joins the cases and compares them with each other.

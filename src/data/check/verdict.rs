@@ -11,7 +11,7 @@ use crate::data::layout::Layout;
 use crate::run::replace;
 
 /// Counts up when findings change their meaning, so that old verdicts are forgotten.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// One name for the contents of a dataset.
 pub(super) fn digest(layout: &Layout) -> String {

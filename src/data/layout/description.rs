@@ -50,7 +50,9 @@ impl Description {
                  {\"name\": \"Spine\", \"labels\": {\"0\": \"background\", \"1\": \"vertebra\"}}",
             )
         })?;
-        let json: Json = serde_json::from_str(&text).map_err(|error| {
+        // Editors of Windows begin a file with a byte order mark, which JSON does not know.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let json: Json = serde_json::from_str(text).map_err(|error| {
             Fault::new("dataset.json cannot be understood").file(path).expected("JSON with `labels`").found(error).hint(
                 "it needs at least: {\"name\": \"Spine\", \"labels\": {\"0\": \"background\", \"1\": \"vertebra\"}}",
             )

@@ -14,23 +14,33 @@ const LISTED: usize = 4;
 /// # Errors
 /// If the folder cannot be read, or two files have the same id (`ID.nii` and `ID.nii.gz`).
 pub(in crate::data) fn nifti_files(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let (found, clashes) = nifti_files_and_clashes(folder)?;
+    clashes.into_iter().next().map_or(Ok(found), |(_, fault)| Err(fault))
+}
+
+/// As [`nifti_files`], with a fault for every id that two files have; one of the two stands for both.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub(super) fn nifti_files_and_clashes(folder: &Path) -> Result<(BTreeMap<String, PathBuf>, BTreeMap<String, Fault>)> {
     let listing = fs::read_dir(folder).map_err(|error| Fault::io("read", folder, &error))?;
-    let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let (mut found, mut clashes) = (BTreeMap::new(), BTreeMap::new());
     for item in listing {
         let path = item.map_err(|error| Fault::io("read", folder, &error))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // Some archives carry the shadow files of another file system (`._ID.nii.gz`), which hold no image.
         let Some(id) = stem(&name).filter(|_| !name.starts_with('.')) else { continue };
         if let Some(other) = found.insert(id.to_string(), path.clone()) {
-            let (first, second) = if other < path { (other, path) } else { (path, other) };
-            return Err(Fault::new("two images have the same id")
+            let (first, second): (PathBuf, PathBuf) = if other < path { (other, path) } else { (path, other) };
+            let fault = Fault::new("two images have the same id")
                 .file(first)
                 .expected("one file for each id")
                 .found(second.display())
-                .hint("move one of the two away"));
+                .hint("move one of the two away");
+            clashes.insert(id.to_string(), fault);
         }
     }
-    Ok(found)
+    Ok((found, clashes))
 }
 
 /// The id in a file name, if it is the name of a NIfTI image.

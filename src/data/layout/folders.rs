@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::description::Description;
-use super::files::{few, nifti_files, stem};
+use super::files::{few, nifti_files_and_clashes, stem};
 use super::{Entry, Kind, LAYOUTS, Layout};
 use crate::fault::{Fault, Result, did_you_mean};
 
@@ -44,7 +44,7 @@ struct Pair {
 fn of_folders(folder: &Path, images: &str, labels: &str, said: Option<(Description, PathBuf)>) -> Result<Layout> {
     let (images, labels) = (folder.join(images), folder.join(labels));
     let hint = format!("a dataset is a folder with {LAYOUTS}");
-    let found = nifti_files(&images).map_err(|fault| fault.hint(&hint))?;
+    let (found, twice) = nifti_files_and_clashes(&images).map_err(|fault| fault.hint(&hint))?;
     if found.is_empty() {
         return Err(Fault::new("dataset has no image")
             .file(&images)
@@ -53,7 +53,8 @@ fn of_folders(folder: &Path, images: &str, labels: &str, said: Option<(Descripti
             .hint(hint));
     }
     // Without any mask, every image is told to have none.
-    let masks = if labels.is_dir() { nifti_files(&labels)? } else { BTreeMap::new() };
+    let (masks, masks_twice) =
+        if labels.is_dir() { nifti_files_and_clashes(&labels)? } else { (BTreeMap::new(), BTreeMap::new()) };
     let pair = Pair { images, labels, found, masks };
     let (description, path) = said.unzip();
     let numbered = description.as_ref().is_some_and(|said| said.numbered) || pair.looks_numbered();
@@ -63,7 +64,15 @@ fn of_folders(folder: &Path, images: &str, labels: &str, said: Option<(Descripti
         let count = if numbered { last.unwrap_or(0) + 1 } else { 1 };
         channels = (0..count).map(|number| format!("channel {number}")).collect();
     }
-    let (entries, incomplete) = if numbered { pair.numbered(&channels) } else { pair.alike() };
+    let (mut entries, mut incomplete) = if numbered { pair.numbered(&channels) } else { pair.alike() };
+    let id = |stem: String| if numbered { channel(&stem).map_or(stem.clone(), |(id, _)| id.to_string()) } else { stem };
+    let twice = twice.into_iter().map(|(stem, fault)| (id(stem), fault)).chain(masks_twice);
+    // Nobody knows which of the two is meant: the case is not used, and the others are.
+    for (id, fault) in twice {
+        entries.retain(|entry| entry.id != id);
+        incomplete.push((id, fault));
+    }
+    incomplete.sort_by(|(a, _), (b, _)| a.cmp(b));
     let known: BTreeSet<&PathBuf> = entries.iter().map(|entry| &entry.label).collect();
     let named: BTreeSet<&String> = incomplete.iter().map(|(id, _)| id).collect();
     let orphans: Vec<PathBuf> = pair

@@ -52,6 +52,30 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
+fn two_files_of_one_id_cost_no_other_case() {
+    let files = ["a.nii", "a.nii.gz", "b.nii.gz", "c.nii"].map(|name| format!("imagesTr/{name}"));
+    let masks = ["a.nii.gz", "b.nii.gz", "c.nii", "c.nii.gz"].map(|name| format!("labelsTr/{name}"));
+    let all: Vec<&str> =
+        std::iter::once("dataset.json").chain(files.iter().chain(&masks).map(String::as_str)).collect();
+    let folder = folder(&all);
+    let layout = Layout::find(folder.path()).unwrap();
+    let ids: Vec<&str> = layout.entries.iter().map(|entry| entry.id.as_str()).collect();
+    let wrong: Vec<&str> = layout.incomplete.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!((ids, wrong, layout.orphans.len()), (vec!["b"], vec!["a", "c"], 0));
+    for (_, fault) in &layout.incomplete {
+        assert_eq!(fault.summary(), "two images have the same id");
+        assert!(fault.parts().contains(&("hint", "move one of the two away".to_string())), "{fault}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_description() {
+    let folder = folder(&["dataset.json", "imagesTr/a.nii.gz", "labelsTr/a.nii.gz"]);
+    fs::write(folder.path().join("dataset.json"), format!("\u{feff}{LABELS}")).unwrap();
+    assert_eq!(Layout::find(folder.path()).unwrap().name, "Spine");
+}
+
+#[test]
 fn descriptions_that_cannot_be_used_are_faults() {
     let folder = folder(&["imagesTr/a.nii.gz", "labelsTr/a.nii.gz"]);
     for (text, part) in [
