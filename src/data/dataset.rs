@@ -165,7 +165,7 @@ fn lost(preprocess: &Preprocess, case: &Case) -> Fault {
 
 /// Gives cases with the very same mask to one subject.
 fn joined(mut cases: Vec<Arc<Case>>) -> Result<Vec<Arc<Case>>> {
-    let mask = |case: &Arc<Case>| -> Result<_> { Ok(subjects::mask_digest(&case.native_label.whole()?)) };
+    let mask = |case: &Arc<Case>| -> Result<_> { Ok(subjects::mask_digest(&*case.native_label.whole()?)) };
     let masks: Vec<Result<_>> = cases.par_iter().map(mask).collect();
     let masks: Vec<_> = masks.into_iter().collect::<Result<_>>()?;
     let said = cases.iter().map(|case| case.subject.clone()).collect();

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::RngExt;
 
 use super::folds::{Fold, indivisible};
-use crate::fault::{Fault, Result};
+use crate::fault::Result;
 use crate::rng::{Purpose, stream};
 
 /// What decides where a case goes.
