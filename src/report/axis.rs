@@ -28,7 +28,7 @@ impl Axis {
     /// Holds all finite values and 0, which loses no difference that can be seen and makes lengths comparable; ends at
     /// ticks.
     pub fn from_zero(values: impl Iterator<Item = f64>) -> Self {
-        let (low, high) = values.filter(has_place).fold((0f64, 0f64), |(l, h), v| (l.min(v), h.max(v)));
+        let (low, high) = values.filter(|v| has_place(*v)).fold((0f64, 0f64), |(l, h), v| (l.min(v), h.max(v)));
         let high = if high - low < SMALLEST { 1.0 } else { high };
         Self::rounded(low, high)
     }
@@ -36,7 +36,7 @@ impl Axis {
     /// Holds all finite values, and 0 only if it is near: for values whose differences are looked at and not their
     /// sizes. Ends at ticks.
     pub fn around(values: impl Iterator<Item = f64>) -> Self {
-        match ends(values.filter(has_place)) {
+        match ends(values.filter(|v| has_place(*v))) {
             None => Self::rounded(0.0, 1.0),
             Some((low, high)) => {
                 // Values that are all equal, or equal up to rounding, stand in the middle of something.
@@ -49,7 +49,7 @@ impl Axis {
     /// Holds all values above 0 that are finite, at equal distances for equal ratios. Ends at 1, 2 or 5 times a power of
     /// ten.
     pub fn logarithmic(values: impl Iterator<Item = f64>) -> Self {
-        let logarithms = values.filter(|v| has_place(v) && *v > SMALLEST).map(f64::log10);
+        let logarithms = values.filter(|v| has_place(*v) && *v > SMALLEST).map(f64::log10);
         let (low, high) = ends(logarithms).unwrap_or((-1.0, 0.0));
         let below = stops(low).into_iter().rfind(|stop| *stop <= low + 1e-9).unwrap_or(low);
         let above = stops(high).into_iter().find(|stop| *stop >= high - 1e-9 && *stop > below).unwrap_or(below + 1.0);
@@ -126,7 +126,7 @@ impl Axis {
     }
 }
 
-fn has_place(value: &f64) -> bool {
+fn has_place(value: f64) -> bool {
     value.abs() <= LARGEST
 }
 
