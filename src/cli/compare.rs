@@ -10,7 +10,7 @@ use super::term::Term;
 use crate::fault::Result;
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "what a person may ask for")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Arguments {
     #[command(flatten)]
     setup: Setup,
