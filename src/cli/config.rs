@@ -406,6 +406,8 @@ mod tests {
             ("grammar.ron", include_str!("../../configs/grammar.ron")),
             ("talk-cervical.ron", include_str!("../../configs/talk-cervical.ron")),
             ("talk-lumbar.ron", include_str!("../../configs/talk-lumbar.ron")),
+            ("talk-lumbar-two-cores.ron", include_str!("../../configs/talk-lumbar-two-cores.ron")),
+            ("report.ron", include_str!("../../configs/report.ron")),
             ("nnunet-like.ron", include_str!("../../configs/nnunet-like.ron")),
         ] {
             let config = built_in(name, text);
