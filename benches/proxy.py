@@ -57,6 +57,8 @@ def main():
     parser.add_argument("--lossgen", default="lossgen", help="the program")
     parser.add_argument("--long", required=True, type=pathlib.Path, metavar="RUN")
     parser.add_argument("--without", action="append", default=[], metavar="L", help="a loss that is left out, may be repeated")
+    parser.add_argument("--sum", nargs=3, action="append", default=[], metavar=("NAME", "OTHER", "WEIGHT"),
+                        help="Dice over Dice + CE on the last rung of one proxy, plus WEIGHT times that of another")
     parser.add_argument("proxies", nargs="+", metavar="NAME=RUN")
     arguments = parser.parse_args()
     long = {name: cases for name, cases in trained(arguments.long).items() if name not in arguments.without}
@@ -75,8 +77,10 @@ def main():
     ]
     print(f"pairs that they tell apart (p < 0.05): {len(apart)} of {len(order) * (len(order) - 1) // 2}\n")
     print("proxy            steps  of a loss     tau  95 % interval    better half  told apart, ordered alike")
+    last = {}
     for name, run in (text.split("=", 1) for text in arguments.proxies):
         for steps, paid, gain in rungs(arguments.lossgen, run):
+            last[name] = gain
             common = [loss for loss in order if loss in gain]
             pairs = lambda losses, cases: [(gain[loss], mean(loss, cases)) for loss in losses]
             draw = random.Random(1)
@@ -88,6 +92,12 @@ def main():
                 f"  [{drawn[24]:+.2f}, {drawn[974]:+.2f}]   {tau(pairs(better, everywhere)):+11.2f}"
                 f"  {100 * sum(alike) / max(len(alike), 1):.0f} % of {len(alike)}"
             )
+    # A run of `train` says Dice in per cent and not over the control.
+    over = lambda name, loss: (last[name][loss] - last[name]["dice_ce"]) / (100 if last[name]["dice_ce"] > 1 else 1)
+    for name, other, weight in arguments.sum:
+        common = [loss for loss in order if loss in last[name] and loss in last[other]]
+        both = [over(name, loss) + float(weight) * over(other, loss) for loss in common]
+        print(f"{name} + {weight} {other}: tau {tau(list(zip(both, [mean(loss, everywhere) for loss in common]))):+.2f}")
 
 
 if __name__ == "__main__":
