@@ -1,12 +1,14 @@
 """What searches cost and when they found something: runs of `lossgen evolve`, in one table.
 
-    python benches/discovery.py --lossgen target/release/lossgen --above 0 --above 0.024 gated=RUN,RUN,RUN plain=RUN,RUN
+    python benches/discovery.py --lossgen target/release/lossgen --catalog evolution evolution=RUN,RUN,RUN plain=RUN,RUN
 
-Journals are read in the order in which trainings were finished. `--above G` says when a search first had a loss whose first
-training of all steps gained more than G Dice on the control in the same training, in trainings of whatever length (those of
-the control among them), optimiser steps and losses. A search that never had one counts as its whole length, which is then a
-lower bound (`>`). The means of an arm are over its runs. Wilcoxon's signed-rank test over the validation cases asks whether
-the difference is there at all (p < 0.05, not corrected: a search looks at many losses).
+Journals are read in the order in which trainings were finished. A loss is *scored* when its first whole replicate is done: Dice
+over the control's in the same training, case by case, and by the weight of the run that of the training from scratch. The
+question is when a search first had a loss that scores above Dice + CE, and above the best loss of the catalog that the run
+with the same seed of the arm `--catalog` scored: runs with one seed have the same starts and patches, so the luck of the
+control is in both. Wilcoxon's signed-rank test over the validation cases asks whether the difference is there at all (p < 0.05,
+not corrected: a search looks at many losses). A search that never had such a loss counts as its whole length, which is then a
+lower bound (`>`); means are over the runs of an arm. Trainings are of whatever length, those of the control among them.
 """
 
 import argparse
@@ -19,76 +21,114 @@ from grammar import ask
 from strategies import wilcoxon
 
 
-def lines(run):
-    """Settings of a run, and its trainings in order."""
-    with open(run / "journal.jsonl") as file:
-        rows = [json.loads(line.split(" ", 1)[1]) for line in file if line.endswith("\n")]
-    return rows[0]["run"]["context"], [row["training"] for row in rows[1:] if "training" in row]
+class Run:
+    """A run of `lossgen evolve`: its settings, and its trainings in order."""
+
+    def __init__(self, program, path):
+        with open(path / "journal.jsonl") as file:
+            rows = [json.loads(line.split(" ", 1)[1]) for line in file if line.endswith("\n")]
+        self.path, self.context = path, rows[0]["run"]["context"]
+        self.trainings = [row["training"] for row in rows[1:] if "training" in row]
+        # The control is the one loss that is in every trial.
+        self.control = collections.Counter(training["loss"] for training in self.trainings).most_common(1)[0][0]
+        self.shown = ask(program, "inspect", str(path), "--all")
+        self.founders = {
+            row["canonical"]: row["origin"]
+            for row in self.shown["individuals"]
+            if not row["parents"] and row["origin"] not in ("random", "atlas")
+        }
+
+    def steps(self, trial):
+        """Optimiser steps of a training."""
+        if "scratch" in trial:
+            own = self.context["proxy.scratch_steps"]
+            return int(self.context["proxy.recipe.steps"] if own == "null" else own)
+        part = 3 if trial == "adapt" else trial["proxy"]["part"]
+        return -(-int(self.context["proxy.recipe.steps"]) // part)
+
+    def scored(self):
+        """Trainings, steps and losses paid until a loss was scored, the loss, and its score in every case."""
+        weight = float(self.context["search.scratch_weight"])
+        wanted = ["start"] + ["scratch"] * (weight > 0)
+        losses, steps, dice, told = set(), 0, collections.defaultdict(dict), set()
+        for number, training in enumerate(self.trainings, 1):
+            trial, loss = training["trial"], training["loss"]
+            steps += self.steps(trial)
+            losses.add(loss)
+            kind = {"{'proxy': {'part': 1, 'replicate': 0}}": "start", "{'scratch': {'replicate': 0}}": "scratch"}.get(str(trial))
+            score = training["outcome"].get("Trained")
+            if kind is None or score is None:
+                continue
+            dice[loss][kind] = score["dice"]
+            if any(kind not in dice[self.control] for kind in wanted):
+                continue
+            for one in [one for one in dice if one not in told and all(kind in dice[one] for kind in wanted)]:
+                told.add(one)
+                over = lambda kind: [a - b for a, b in zip(dice[one][kind], dice[self.control][kind])]
+                parts = [over(kind) for kind in wanted]
+                yield (number, steps, len(losses)), one, [
+                    sum(share * part[case] for share, part in zip((1.0, weight), parts)) for case in range(len(parts[0]))
+                ]
+
+    def spent(self):
+        return len(self.trainings), sum(self.steps(training["trial"]) for training in self.trainings)
+
+    def first(self, than):
+        """When a loss first scored above another in the cases; how far the search went, if none did."""
+        for paid, loss, score in self.scored():
+            differences = [a - b for a, b in zip(score, than)]
+            if loss != self.control and statistics.fmean(differences) > 0 and wilcoxon(differences) < 0.05:
+                return paid, True
+        return (*self.spent(), len({training["loss"] for training in self.trainings})), False
 
 
-def steps_of(context, trial):
-    """Optimiser steps of a training."""
-    if trial == "scratch":
-        return int(context["proxy.warm_steps"])
-    return -(-int(context["proxy.recipe.steps"]) // trial["proxy"]["part"])
+def catalog(run):
+    """The best loss of the catalog that a run scored: name and score in every case."""
+    known = [(run.founders[loss], score) for _, loss, score in run.scored() if loss in run.founders]
+    return max(known, key=lambda row: statistics.fmean(row[1]))
 
 
-def found(context, trainings, above):
-    """Trainings, steps and losses until the first loss is above; whether there was one."""
-    # The control is the one loss that is in every trial.
-    control = collections.Counter(training["loss"] for training in trainings).most_common(1)[0][0]
-    controls, losses, steps, waiting = {}, set(), 0, {}
-    for number, training in enumerate(trainings, 1):
-        steps += steps_of(context, training["trial"])
-        losses.add(training["loss"])
-        trial = json.dumps(training["trial"])
-        score = training["outcome"].get("Trained")
-        if training["trial"] == "scratch" or training["trial"]["proxy"]["part"] != 1 or score is None:
-            continue
-        if training["loss"] == control:
-            controls[trial] = score["dice"]
-        else:
-            waiting.setdefault(trial, []).append(score["dice"])
-        for dice in waiting.get(trial, []) if trial in controls else []:
-            differences = [a - b for a, b in zip(dice, controls[trial])]
-            if statistics.fmean(differences) > above and wilcoxon(differences) < 0.05:
-                return number, steps, len(losses), True
-        if trial in controls:
-            waiting[trial] = []
-    return len(trainings), steps, len(losses), False
+def report(run):
+    """What a run did, in two lines."""
+    trainings, steps = run.spent()
+    failed = sum("Trained" not in training["outcome"] and "Adapted" not in training["outcome"] for training in run.trainings)
+    rejected = sum(row["candidates"] for row in run.shown["rejected"])
+    reasons = ", ".join(f"{row['reason']} {row['candidates']}" for row in run.shown["rejected"])
+    losses = len({training["loss"] for training in run.trainings})
+    scored = sum(1 for _ in run.scored())
+    print(f"  {run.path}: generation {run.shown['generation']}; {rejected} rejected ({reasons or 'none'}), {losses} trained, "
+          f"{scored} scored; {trainings} trainings ({failed} failed), {steps} steps")
+    if run.shown.get("winner"):
+        winner = run.shown["winner"]
+        lead = lambda name: "{:+.4f} [{:+.4f}, {:+.4f}]".format(winner[name]["mean"], *winner[name]["interval"])
+        print(f"    winner: score {lead('score')}, from starts {lead('from_starts')}, from scratch {lead('from_scratch')}, "
+              f"HD95 {winner['hd95_gain_mm']:+.2f} mm\n      {winner['loss']}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lossgen", default="lossgen", help="the program")
-    parser.add_argument("--above", type=float, action="append", required=True, metavar="G", help="Dice over the control")
+    parser.add_argument("--catalog", required=True, metavar="NAME", help="the arm whose founders stand for the catalog")
     parser.add_argument("arms", nargs="+", metavar="NAME=RUN,RUN...")
     arguments = parser.parse_args()
-    for name, runs in (text.split("=", 1) for text in arguments.arms):
-        runs = [pathlib.Path(run) for run in runs.split(",")]
+    arms = {name: runs.split(",") for name, runs in (text.split("=", 1) for text in arguments.arms)}
+    arms = {name: [Run(arguments.lossgen, pathlib.Path(run)) for run in runs] for name, runs in arms.items()}
+    known = {run.context["seed"]: catalog(run) for run in arms[arguments.catalog]}
+    for seed, (name, score) in known.items():
+        print(f"seed {seed}: the best of the catalog is {name}, {statistics.fmean(score):+.4f}")
+    for name, runs in arms.items():
         print(f"\n{name}")
-        whole = []
         for run in runs:
-            context, trainings = lines(run)
-            shown = ask(arguments.lossgen, "inspect", str(run))
-            rejected = " ".join(f"{row['reason']} {row['candidates']}" for row in shown["rejected"])
-            failed = sum("Trained" not in training["outcome"] for training in trainings)
-            steps = sum(steps_of(context, training["trial"]) for training in trainings)
-            whole.append((trainings, context))
-            print(f"  {run}: {len(trainings)} trainings, {steps} steps, {failed} failed; rejected: {rejected or 'none'}")
-            if shown.get("winner"):
-                winner = shown["winner"]
-                low, high = winner["interval"]
-                print(f"    winner {winner['gain']:+.4f} [{low:+.4f}, {high:+.4f}], HD95 {winner['hd95_gain_mm']:+.2f} mm: {winner['loss']}")
-        for above in arguments.above:
-            reached = [found(context, trainings, above) for trainings, context in whole]
-            mark = "" if all(hit for *_, hit in reached) else "> "
-            means = [statistics.fmean(values) for values in list(zip(*reached))[:3]]
-            hits = sum(hit for *_, hit in reached)
-            print(
-                f"  above {above:+.4f}: {hits} of {len(reached)} runs; mean trainings {mark}{means[0]:.0f}, "
-                f"steps {mark}{means[1]:.0f}, losses {mark}{means[2]:.0f}"
-            )
+            report(run)
+        zero = lambda run: [0.0] * len(known[run.context["seed"]][1])
+        for what, than in (("Dice + CE", zero), ("the catalog", lambda run: known[run.context["seed"]][1])):
+            reached = [run.first(than(run)) for run in runs]
+            mark = "" if all(hit for _, hit in reached) else "> "
+            means = [statistics.fmean(values) for values in zip(*(paid for paid, _ in reached))]
+            print(f"  above {what}: {sum(hit for _, hit in reached)} of {len(runs)} runs; mean trainings {mark}{means[0]:.0f}, "
+                  f"steps {mark}{means[1]:.0f}, losses {mark}{means[2]:.0f}")
+        best = [max(statistics.fmean(score) for _, _, score in run.scored()) for run in runs]
+        print(f"  best score of one replicate: {', '.join(f'{score:+.4f}' for score in best)}")
 
 
 if __name__ == "__main__":

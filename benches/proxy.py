@@ -1,10 +1,11 @@
 """How well short trainings rank losses: Kendall's tau of proxies with long trainings, in one table.
 
-    python benches/proxy.py --lossgen target/release/lossgen --long RUN three-starts=RUN one-start=RUN
+    python benches/proxy.py --long RUN three-starts=RUN one-start=RUN
 
 LONG is a run of `lossgen train` with losses of the catalog, the others are runs of `lossgen evolve --headroom`, or of `lossgen
-train` with fewer steps: from nothing. Every rung of every proxy is held against the long trainings: tau over all losses that both trained (a loss that diverged in one counts as
-the worst there), with a 95 % interval from 1,000 bootstrap samples of the test volumes of the long trainings; tau among the
+train` with fewer steps: from scratch. Every rung of every proxy is held against the long trainings, and so are its trainings
+from scratch and the score of both: tau over all losses that both trained (a loss that diverged in one counts as the worst
+there), with a 95 % interval from 1,000 bootstrap samples of the test volumes of the long trainings; tau among the
 better half of the losses, where a search has to decide; and, of the pairs that the long trainings tell apart (Wilcoxon's
 signed-rank test over test volumes, p < 0.05), the share that the proxy orders alike. The cost is in optimiser steps for a loss, on
 this rung and those below it, of one replicate; means are over all replicates, as a search has them for its finalists only.
@@ -15,9 +16,10 @@ import csv
 import itertools
 import pathlib
 import random
+import re
 import statistics
 
-from grammar import ask, tau
+from grammar import tau
 from strategies import dice, wilcoxon
 
 
@@ -30,20 +32,23 @@ def trained(run):
     return {name: cases for name, cases in found.items() if len(cases) == most}
 
 
-def rungs(program, run):
-    """Steps, steps paid until then, and Dice over the control by loss, for every rung of a proxy."""
+def rungs(run):
+    """What it is, steps paid until then, and Dice over the control by loss, for every rung of a proxy."""
     if (pathlib.Path(run) / "cells.jsonl").exists():
         with open(next(pathlib.Path(run).glob("*-curve.csv"))) as file:
             steps = sum(1 for _ in file) - 1
         means = {name: statistics.fmean(cases.values()) for name, cases in trained(pathlib.Path(run)).items()}
-        yield steps, steps, means
+        yield "from scratch", steps, means
         return
-    shown, paid = ask(program, "evolve", "--resume", run, "--headroom"), 0
-    for rung in shown["rungs"]:
-        paid += rung["steps"]
-        yield rung["steps"], paid, {
-            loss: -1.0 if value is None else value for loss, value in zip(shown["losses"], rung["gains"])
-        }
+    text = (pathlib.Path(run) / "headroom.ron").read_text()
+    losses = re.findall(r'"(\w+)"', re.search(r"losses: \[(.*?)\]", text, re.DOTALL)[1])
+    starts = 0
+    for kind, steps, gains in re.findall(r"kind: (\w+).*?steps: (\d+).*?gains: \[(.*?)\]", text, re.DOTALL):
+        values = [-1.0 if value == "None" else float(value) for value in re.findall(r"None|-?[\d.]+(?:e-?\d+)?", gains)]
+        if kind == "start":
+            starts += int(steps)
+        what = {"start": f"start, {steps}", "scratch": f"scratch, {steps}", "both": "both"}[kind]
+        yield what, int(steps) if kind == "scratch" else starts, dict(zip(losses, values))
 
 
 def halves(losses):
@@ -54,7 +59,6 @@ def halves(losses):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lossgen", default="lossgen", help="the program")
     parser.add_argument("--long", required=True, type=pathlib.Path, metavar="RUN")
     parser.add_argument("--without", action="append", default=[], metavar="L", help="a loss that is left out, may be repeated")
     parser.add_argument("--sum", nargs=3, action="append", default=[], metavar=("NAME", "OTHER", "WEIGHT"),
@@ -76,10 +80,10 @@ def main():
         if wilcoxon([long[a][case] - long[b][case] for case in everywhere]) < 0.05
     ]
     print(f"pairs that they tell apart (p < 0.05): {len(apart)} of {len(order) * (len(order) - 1) // 2}\n")
-    print("proxy            steps  of a loss     tau  95 % interval    better half  told apart, ordered alike")
+    print("proxy           trainings     steps of a loss     tau  95 % interval    better half  told apart, ordered alike")
     last = {}
     for name, run in (text.split("=", 1) for text in arguments.proxies):
-        for steps, paid, gain in rungs(arguments.lossgen, run):
+        for trainings, paid, gain in rungs(run):
             last[name] = gain
             common = [loss for loss in order if loss in gain]
             pairs = lambda losses, cases: [(gain[loss], mean(loss, cases)) for loss in losses]
@@ -88,7 +92,7 @@ def main():
             better = common[: (len(common) + 1) // 2]
             alike = [gain[a] > gain[b] for a, b in apart if a in gain and b in gain]
             print(
-                f"{name:<15} {steps:>6} {paid:>10}   {tau(pairs(common, everywhere)):+.2f}"
+                f"{name:<15} {trainings:<13} {paid:>15}   {tau(pairs(common, everywhere)):+.2f}"
                 f"  [{drawn[24]:+.2f}, {drawn[974]:+.2f}]   {tau(pairs(better, everywhere)):+11.2f}"
                 f"  {100 * sum(alike) / max(len(alike), 1):.0f} % of {len(alike)}"
             )

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use lossgen::evolution::{
-    Breeder, Ended, HEADROOM, Headroom, Individual, Origin, Search, SearchConfig, StopReason, Strategy, Winner,
+    Breeder, Ended, HEADROOM, Headroom, Individual, Kind, Origin, Search, SearchConfig, StopReason, Strategy, Winner,
     newest_population,
 };
 use lossgen::fault::Result;
@@ -324,7 +324,7 @@ fn elites_have_replicates_and_the_winner_is_explained_and_can_be_made_again() {
     assert!(winner.tuning.is_some() && !winner.changes.is_empty() && winner.nearest.is_some());
     // The control has none of the noise of its own in what is compared.
     let lead = judge.truth(&winner.formula().unwrap()) - judge.truth(&lossgen::evolution::control());
-    assert!((winner.gain - lead).abs() < 0.012, "{} is told, {lead} is true", winner.gain);
+    assert!((winner.gain.mean - lead).abs() < 0.012, "{} is told, {lead} is true", winner.gain.mean);
 
     let before = outcome(&path);
     std::fs::remove_file(path.join("winner.ron")).unwrap();
@@ -375,7 +375,8 @@ fn headroom_is_told_from_noise() {
     let home = home();
     let report = |noise: f64| -> Headroom {
         let run = RunDir::create(&home.path().join(noise.to_string())).unwrap();
-        let (grammar, stop, config) = (Grammar::polarity(), AtomicBool::new(false), small());
+        let (grammar, stop) = (Grammar::polarity(), AtomicBool::new(false));
+        let config = SearchConfig { scratch_weight: 0.3, ..small() };
         let breeder = Breeder { config: &config, seed: 1, grammar: &grammar, stop: &stop };
         let judge = Synthetic { noise, ..Synthetic::default() };
         let search = Search { breeder, evaluator: &judge, run: &run, time_is_over: &|| false };
@@ -384,8 +385,14 @@ fn headroom_is_told_from_noise() {
     let (clear, vague) = (report(0.2), report(15.0));
     assert!(clear.is_enough() && clear.verdict().contains("can tell losses apart"), "{}", clear.verdict());
     assert!(!vague.is_enough() && vague.verdict().contains("cannot tell losses apart"), "{}", vague.verdict());
-    assert!(clear.rungs[0].tau.unwrap() > 0.8 && clear.rungs[2].tau == Some(1.0));
-    assert!(clear.losses.len() > 10 && clear.rungs.iter().map(|rung| rung.steps).eq([10, 30, 90]));
+    assert!(clear.rungs[0].tau.unwrap() > 0.8 && clear.rungs[4].tau == Some(1.0));
+    assert!(clear.losses.len() > 10 && clear.rungs.iter().map(|rung| rung.steps).eq([10, 30, 90, 90, 180]));
+    let kinds = [Kind::Start(9), Kind::Start(3), Kind::Start(1), Kind::Scratch, Kind::Both];
+    assert!(clear.rungs.iter().map(|rung| rung.kind).eq(kinds));
+    for (at, both) in clear.rungs[4].gains.iter().enumerate() {
+        let [start, scratch] = [2, 3].map(|rung: usize| clear.rungs[rung].gains[at].unwrap());
+        assert!((both.unwrap() - 0.7 * start - 0.3 * scratch).abs() < 1e-12);
+    }
     assert!(vague.rungs[2].noise > 10.0 * clear.rungs[2].noise);
 
     // The judge wants the common learning rate for every loss, and bad ones diverge above it.
@@ -398,5 +405,5 @@ fn headroom_is_told_from_noise() {
     // What was trained at the common rate for the last rung is not trained again.
     let journal = std::fs::read_to_string(home.path().join("0.2/journal.jsonl")).unwrap();
     let trainings = journal.lines().filter(|line| line.contains("\"training\"")).count();
-    assert_eq!(trainings, clear.losses.len() * (3 * 3 + 2 * 2));
+    assert_eq!(trainings, clear.losses.len() * (4 * 3 + 2 * 2));
 }

@@ -36,8 +36,8 @@ struct Toy {
 
 impl Toy {
     fn judge(trial: Trial, loss: &Formula) -> Outcome {
-        if trial == Trial::Scratch && loss.to_string().contains("mean_top") {
-            return Outcome::Stalled { dice: 0.1 };
+        if matches!(trial, Trial::Scratch { .. }) && loss.to_string().contains("mean_top") {
+            return Outcome::Trained(Score { dice: vec![0.1, 0.1], hd95_mm: vec![9.0, 9.0] });
         }
         if loss.to_string().contains("log1p") {
             return Outcome::Diverged { step: 3 };

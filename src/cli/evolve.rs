@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use clap::Args;
 
 use super::config::Config;
+use super::explain;
 use super::manifest::{Command, Manifest, check_digest, check_kernels};
 use super::stopwatch::Stopwatch;
 use super::term::{Term, table};
@@ -13,7 +14,7 @@ use super::watcher::Watcher;
 use super::{Common, STOP};
 use crate::data::Dataset;
 use crate::data::folds::Holdout;
-use crate::evolution::{Breeder, Ended, Headroom, Search, StopReason, Strategy, Sweep, newest_population};
+use crate::evolution::{Breeder, Ended, Headroom, Kind, Search, StopReason, Strategy, Sweep, newest_population};
 use crate::fault::{Fault, Result};
 use crate::gates::{Open, Rejection};
 use crate::grammar::Grammar;
@@ -218,10 +219,12 @@ fn conclude(ended: &Ended, run: &RunDir, common: &Common, term: &Term) -> Result
     if common.json {
         let row = |name: &str, dice: f64, hd95: f64| serde_json::json!({"loss": name, "dice": dice, "hd95_mm": hd95});
         let (dice, hd95) = (winner.control_dice, winner.control_hd95_mm);
-        let table = [row(&winner.loss, dice + winner.gain, hd95 + winner.hd95_gain_mm), row("Dice + CE", dice, hd95)];
+        let table =
+            [row(&winner.loss, dice + winner.gain.mean, hd95 + winner.hd95_gain_mm), row("Dice + CE", dice, hd95)];
         let result = serde_json::json!({
             "run": run.path(), "id": winner.id, "loss": winner.loss, "infix": formula.infix(), "latex": formula.latex(),
-            "validation": table, "gain": winner.gain, "verdict": winner.verdict(), "interval": winner.interval, "replicates": winner.replicates,
+            "validation": table, "gain": winner.gain, "from_starts": winner.from_starts, "from_scratch": winner.from_scratch,
+            "verdict": winner.verdict(), "replicates": winner.replicates,
             "stopped": ended.reason, "spent": population.spent,
         });
         term.result(&result.to_string());
@@ -233,16 +236,9 @@ fn conclude(ended: &Ended, run: &RunDir, common: &Common, term: &Term) -> Result
     let mut text = format!("\nfound: {}\n       {}\n\n", formula.infix(), winner.loss);
     let cases = population.best().and_then(|best| best.outcome.score()).map_or(0, |score| score.dice.len());
     text += &format!(
-        "on the {cases} validation cases of the search, less Dice + CE from the same starts, {} replicate(s)\n  \
-         Dice {:+.4} [{:+.4}, {:+.4}] to {:.4}   HD95 {:+.2} mm to {:.2} mm   from scratch Dice {:.4}\n",
+        "on the {cases} validation cases of the search, less Dice + CE in the same trainings, {} replicate(s)\n{}",
         winner.replicates,
-        winner.gain,
-        winner.interval.0,
-        winner.interval.1,
-        winner.control_dice + winner.gain,
-        winner.hd95_gain_mm,
-        winner.control_hd95_mm + winner.hd95_gain_mm,
-        winner.scratch,
+        explain::leads(winner),
     );
     text += &format!("  {}\n", winner.verdict());
     if let Some(nearest) = &winner.nearest {
@@ -271,7 +267,11 @@ fn conclude(ended: &Ended, run: &RunDir, common: &Common, term: &Term) -> Result
 fn report(headroom: &Headroom) -> String {
     let last = headroom.rungs.last();
     let mut header = vec!["loss".to_string()];
-    header.extend(headroom.rungs.iter().map(|rung| format!("{} steps", rung.steps)));
+    header.extend(headroom.rungs.iter().map(|rung| match rung.kind {
+        Kind::Start(_) => format!("{} steps", rung.steps),
+        Kind::Scratch => format!("{} from scratch", rung.steps),
+        Kind::Both => "both".to_string(),
+    }));
     let mut order: Vec<usize> = (0..headroom.losses.len()).collect();
     let gain = |at: usize| last.and_then(|rung| rung.gains[at]).unwrap_or(f64::NEG_INFINITY);
     order.sort_by(|a, b| gain(*b).total_cmp(&gain(*a)));
@@ -289,7 +289,7 @@ fn report(headroom: &Headroom) -> String {
     summary("pairs told apart", &|rung| format!("{}/{}", rung.told_apart, rung.pairs));
     summary("Kendall with the last", &|rung| rung.tau.map_or("-".to_string(), |tau| format!("{tau:+.2}")));
     format!(
-        "Dice less that of Dice + CE from the same start, mean of {} replicates\n\n{}\n\n{}{}\n",
+        "Dice less that of Dice + CE in the same training, mean of {} replicates\n\n{}\n\n{}{}\n",
         headroom.replicates,
         table(header, rows, |column| column > 0),
         headroom.sweep.as_ref().map_or(String::new(), |sweep| rates(&headroom.losses, sweep)),

@@ -1,23 +1,18 @@
 //! Why a loss won, in words and tables.
 
 use super::term::table;
-use crate::evolution::{Change, Contender, Winner};
+use crate::evolution::{Change, Contender, Lead, Winner};
 
 /// The last race, what tuning did, and what the parts of the winner are worth.
 pub(super) fn winner(winner: &Winner) -> String {
     let mut text = format!(
-        "\nwinner: {} (individual {}), after generation {}: {}\n  {:+.4} Dice [{:+.4}, {:+.4}] and {:+.2} mm HD95 to Dice + CE \
-         over {} replicate(s); from scratch Dice {:.4}\n",
+        "\nwinner: {} (individual {}), after generation {}: {}; less Dice + CE, {} replicate(s)\n{}",
         winner.loss,
         winner.id,
         winner.generation,
         winner.stopped.name(),
-        winner.gain,
-        winner.interval.0,
-        winner.interval.1,
-        winner.hd95_gain_mm,
         winner.replicates,
-        winner.scratch,
+        leads(winner),
     );
     text += &format!("  {}\n", winner.verdict());
     if let Some(nearest) = &winner.nearest {
@@ -42,6 +37,22 @@ pub(super) fn winner(winner: &Winner) -> String {
         );
     }
     text
+}
+
+/// What the winner leads Dice + CE by, and in which trainings.
+pub(super) fn leads(winner: &Winner) -> String {
+    let lead = |name: &str, lead: &Lead| {
+        format!("  {name:<18}{:+.4} [{:+.4}, {:+.4}]", lead.mean, lead.interval.0, lead.interval.1)
+    };
+    let parts = [("from shared starts", winner.from_starts), ("from scratch", winner.from_scratch)];
+    format!(
+        "{}   HD95 {:+.2} mm\n{}  control: Dice {:.4}, HD95 {:.2} mm\n",
+        lead("gain", &winner.gain),
+        winner.hd95_gain_mm,
+        parts.into_iter().filter_map(|(name, part)| Some(lead(name, &part?) + "\n")).collect::<String>(),
+        winner.control_dice,
+        winner.control_hd95_mm,
+    )
 }
 
 fn race(finalists: &[Contender]) -> String {

@@ -333,6 +333,7 @@ pub(super) fn row(individual: &Individual) -> serde_json::Value {
     serde_json::json!({
         "id": individual.id, "birth": individual.birth, "parents": individual.parents, "origin": individual.origin.name(),
         "loss": formula.to_string(), "infix": formula.infix(), "latex": formula.latex(), "size": formula.size(),
+        "canonical": formula.canonical().to_string(),
         "part": individual.part, "island": individual.island, "gain": score.map(|_| individual.gain()),
         "gains": individual.gains.iter().map(Gain::mean).collect::<Vec<_>>(),
         "dice": score.map(Score::mean_dice), "hd95_mm": score.map(Score::mean_hd95_mm), "scratch_dice": individual.scratch,

@@ -42,7 +42,8 @@ pub struct Score {
 }
 
 /// A score beside that of the control in the same training: same start, same patches, another loss. What both share, a
-/// hard case or a lucky start, is gone from it; what is left is worth comparing.
+/// hard case or a lucky start, is gone from it; what is left is worth comparing. That of a whole replicate may be
+/// made of two trainings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gain {
@@ -74,6 +75,13 @@ impl Gain {
     /// Mean Dice less the control's.
     pub fn mean(&self) -> f64 {
         mean(&self.dice)
+    }
+
+    /// This and another, which counts by a weight from 0 to 1, case by case.
+    pub(super) fn with(&self, other: &Self, weight: f64) -> Self {
+        let of = |own: f64, other: f64| (1.0 - weight) * own + weight * other;
+        let dice = self.dice.iter().zip(&other.dice).map(|(own, other)| of(*own, *other)).collect();
+        Self { dice, hd95_mm: of(self.hd95_mm, other.hd95_mm) }
     }
 }
 
@@ -108,15 +116,18 @@ impl fmt::Display for Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trial {
-    /// From a half-trained start that all candidates share: what they are ranked by.
+    /// From a half-trained start that all candidates share.
     Proxy {
         /// The steps of the proxy are divided by this: 9 and 3 on the lower rungs, 1 on the last.
         part: u32,
         /// Another replicate has other patches and, where there are several, another start.
         replicate: u32,
     },
-    /// From scratch: what the best must survive. A loss can polish a trained network and yet never train one.
-    Scratch,
+    /// From scratch: a loss can polish a trained network and yet never train one.
+    Scratch {
+        /// Another replicate has other weights and patches.
+        replicate: u32,
+    },
     /// A third of the steps from a shared start, in which the constants of the loss move by greedy trials (Seo et al. 2020).
     /// What comes of it is another loss.
     Adapt,
@@ -137,7 +148,7 @@ impl Trial {
 
     /// Whether what it gives is a difference to the control, which must have trained then.
     pub fn needs_control(self) -> bool {
-        matches!(self, Self::Proxy { .. } | Self::Scratch)
+        matches!(self, Self::Proxy { .. } | Self::Scratch { .. })
     }
 
     /// A training of all steps.
@@ -153,7 +164,8 @@ impl fmt::Display for Trial {
             Self::Proxy { part: 1, replicate } => write!(f, "replicate {replicate}"),
             Self::Proxy { part, replicate: 0 } => write!(f, "1/{part} of the steps"),
             Self::Proxy { part, replicate } => write!(f, "1/{part} of the steps, replicate {replicate}"),
-            Self::Scratch => write!(f, "from scratch"),
+            Self::Scratch { replicate: 0 } => write!(f, "from scratch"),
+            Self::Scratch { replicate } => write!(f, "from scratch, replicate {replicate}"),
             Self::Adapt => write!(f, "adapting constants"),
             Self::Rate { times, over, replicate } => {
                 write!(f, "all steps at {times}/{over} of the learning rate, replicate {replicate}")

@@ -36,19 +36,32 @@ pub struct Headroom {
     pub losses: Vec<String>,
     /// Trainings of each on each rung.
     pub replicates: usize,
-    /// The rungs, shortest first.
+    /// The rungs from shared starts, shortest first; then, if they count, trainings from scratch, and what both say by
+    /// their weights. The last is what a search ranks by.
     pub rungs: Vec<Rung>,
     /// What other learning rates would change; none in the short report.
     #[serde(default)]
     pub sweep: Option<Sweep>,
 }
 
+/// Which trainings are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// From shared starts, with the steps of the proxy over this.
+    Start(u32),
+    /// From scratch.
+    Scratch,
+    /// The longest from shared starts and those from scratch, by their weights.
+    Both,
+}
+
 /// What a rung can tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rung {
-    /// The steps of the proxy are divided by this.
-    pub part: u32,
+    /// Of which trainings.
+    pub kind: Kind,
     /// Optimiser steps.
     pub steps: u64,
     /// Mean Dice of each loss less the control's, over cases and replicates; none of a loss that failed.
@@ -63,7 +76,7 @@ pub struct Rung {
     pub told_apart: usize,
     /// Pairs of losses.
     pub pairs: usize,
-    /// Kendall's rank correlation with the last rung; none where there is no order.
+    /// Kendall's rank correlation with what a search ranks by; none where there is no order.
     pub tau: Option<f64>,
 }
 
@@ -92,28 +105,46 @@ impl Headroom {
         watch: Watch<'_>,
     ) -> Result<Option<Self>> {
         let formulas: Vec<&Formula> = losses.iter().map(|(_, formula)| formula).collect();
-        let mut rungs: Vec<Rung> = Vec::new();
-        let mut means: Vec<Vec<f64>> = Vec::new();
-        for part in config.parts() {
-            // The control's difference to itself is nothing.
+        let own = control();
+        // Gains of every loss, replicate by replicate; of one that failed, fewer. The control's to itself are nothing.
+        let mut measured = |trial: &dyn Fn(u32) -> Trial| -> Result<Option<Vec<Vec<Gain>>>> {
             let mut gains: Vec<Vec<Gain>> = vec![Vec::new(); losses.len() + 1];
             for replicate in 0..replicates as u32 {
-                let trial = Trial::Proxy { part, replicate };
-                if !ledger.train(Stage::Headroom, trial, &formulas, watch)? {
+                if !ledger.train(Stage::Headroom, trial(replicate), &formulas, watch)? {
                     return Ok(None);
                 }
-                let own = control();
                 for (row, loss) in gains.iter_mut().zip(std::iter::once(&own).chain(formulas.iter().copied())) {
-                    row.extend(ledger.gain(trial, loss));
+                    row.extend(ledger.gain(trial(replicate), loss));
                 }
             }
-            let steps = evaluator.steps(Trial::Proxy { part, replicate: 0 });
-            let rung = Rung::of(part, steps, &gains, replicates);
-            means.push(rung.gains.iter().map(|gain| gain.unwrap_or(-1.0)).collect());
-            rungs.push(rung);
+            Ok(Some(gains))
+        };
+        let mut rungs: Vec<Rung> = Vec::new();
+        let mut last: Vec<Vec<Gain>> = Vec::new();
+        for part in config.parts() {
+            let trial = |replicate| Trial::Proxy { part, replicate };
+            let Some(gains) = measured(&trial)? else { return Ok(None) };
+            rungs.push(Rung::of(Kind::Start(part), evaluator.steps(trial(0)), &gains, replicates));
+            last = gains;
         }
-        for (rung, own) in rungs.iter_mut().zip(&means) {
-            let tau = means.last().map_or(f64::NAN, |last| tau(own, last));
+        if config.scratch_weight > 0.0 {
+            let trial = |replicate| Trial::Scratch { replicate };
+            let Some(scratch) = measured(&trial)? else { return Ok(None) };
+            let steps = evaluator.steps(trial(0));
+            rungs.push(Rung::of(Kind::Scratch, steps, &scratch, replicates));
+            if config.scratch_weight < 1.0 {
+                let both = |(starts, scratch): (&Vec<Gain>, &Vec<Gain>)| -> Vec<Gain> {
+                    let pairs = starts.iter().zip(scratch);
+                    pairs.map(|(start, scratch)| start.with(scratch, config.scratch_weight)).collect()
+                };
+                let both: Vec<Vec<Gain>> = last.iter().zip(&scratch).map(both).collect();
+                rungs.push(Rung::of(Kind::Both, steps + evaluator.steps(Trial::FULL), &both, replicates));
+            }
+        }
+        let means = |rung: &Rung| rung.gains.iter().map(|gain| gain.unwrap_or(-1.0)).collect::<Vec<f64>>();
+        let judged_by = rungs.last().map(means).unwrap_or_default();
+        for rung in &mut rungs {
+            let tau = tau(&means(rung), &judged_by);
             rung.tau = tau.is_finite().then_some(tau);
         }
         let losses = std::iter::once("dice_ce".to_string()).chain(losses.iter().map(|(name, _)| name.clone()));
@@ -144,8 +175,9 @@ impl Headroom {
              (`proxy.recipe.steps`), on larger batches or more volumes, or repeat more (`search.replicates`)."
         };
         for rung in &self.rungs[..self.rungs.len() - 1] {
-            match rung.tau {
-                Some(tau) if tau < 0.3 => {
+            match (rung.kind, rung.tau) {
+                // The last rung and trainings from scratch are parts of what a search ranks by, and may disagree.
+                (Kind::Start(part), Some(tau)) if part > 1 && tau < 0.3 => {
                     let _ = write!(
                         text,
                         " The rung of {} steps ranks them unlike the last one (Kendall {tau:+.2}): use fewer rungs \
@@ -166,7 +198,7 @@ impl Headroom {
 
 impl Rung {
     /// From the gains of every loss, replicate by replicate; fewer of one that failed.
-    fn of(part: u32, steps: u64, gains: &[Vec<Gain>], replicates: usize) -> Self {
+    fn of(kind: Kind, steps: u64, gains: &[Vec<Gain>], replicates: usize) -> Self {
         let whole: Vec<&Vec<Gain>> = gains.iter().filter(|own| own.len() == replicates).collect();
         let means = |own: &[Gain]| mean(&own.iter().map(Gain::mean).collect::<Vec<_>>());
         let (mut differences, mut noises, mut case_noises) = (Vec::new(), Vec::new(), Vec::new());
@@ -191,7 +223,7 @@ impl Rung {
         let error = noise / (replicates as f64).sqrt();
         let own: Vec<f64> = whole.iter().map(|own| means(own)).collect();
         Self {
-            part,
+            kind,
             steps,
             gains: gains.iter().map(|own| (own.len() == replicates).then(|| means(own))).collect(),
             noise: if noise.is_finite() { noise } else { 0.0 },
@@ -215,11 +247,12 @@ mod tests {
 
     #[test]
     fn what_lies_above_the_noise_is_told_apart_and_what_does_not_is_not() {
-        let clear = Rung::of(1, 200, &gains(&[[0.0; 3], [0.05, 0.051, 0.049], [-0.05, -0.049, -0.051]]), 3);
+        let clear =
+            Rung::of(Kind::Start(1), 200, &gains(&[[0.0; 3], [0.05, 0.051, 0.049], [-0.05, -0.049, -0.051]]), 3);
         assert_eq!((clear.told_apart, clear.pairs), (3, 3));
         // Two of the differences vary by 0.001, one not at all.
         assert!((clear.noise - 0.001 * (2.0f64 / 3.0).sqrt()).abs() < 1e-12, "{clear:?}");
-        let vague = Rung::of(1, 200, &gains(&[[0.0; 3], [0.05, -0.05, 0.0], [-0.04, 0.06, 0.01]]), 3);
+        let vague = Rung::of(Kind::Start(1), 200, &gains(&[[0.0; 3], [0.05, -0.05, 0.0], [-0.04, 0.06, 0.01]]), 3);
         assert_eq!(vague.told_apart, 0);
         let report = |rung: &Rung| Headroom { losses: vec![], replicates: 3, rungs: vec![rung.clone()], sweep: None };
         assert!(report(&clear).verdict().contains("can tell losses apart"));
@@ -227,6 +260,6 @@ mod tests {
         // Without replicates of its own a failure says nothing.
         let mut failing = gains(&[[0.0; 3], [0.05, 0.051, 0.049]]);
         failing.push(Vec::new());
-        assert_eq!(Rung::of(1, 200, &failing, 3).gains[2], None);
+        assert_eq!(Rung::of(Kind::Start(1), 200, &failing, 3).gains[2], None);
     }
 }

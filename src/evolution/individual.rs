@@ -27,17 +27,18 @@ pub struct Individual {
     pub part: u32,
     /// What that training gave; [`Outcome::Stalled`] if it failed the one from scratch.
     pub outcome: Outcome,
-    /// What it is beside the control, for every replicate of that training; none of a failure.
+    /// What it is beside the control, for every replicate of that training; none of a failure. On the last rung each is
+    /// made of a training from scratch and one from a shared start, by their weights.
     pub gains: Vec<Gain>,
-    /// Mean Dice from scratch, if it has been among the best and survived that.
+    /// Mean Dice from scratch, if it has got so far and survived that.
     pub scratch: Option<f64>,
     /// What the gates found out.
     pub traits: Option<Traits>,
 }
 
 impl Individual {
-    /// Whether it has trained a network from scratch. Only the best of a generation are put to that test; any other may
-    /// be a loss that polishes a trained network and never trains one.
+    /// Whether it has trained a network from scratch. Only those that reached the last rung are put to that test (only
+    /// elites, where it has no weight); any other may be a loss that polishes a trained network and never trains one.
     pub fn is_confirmed(&self) -> bool {
         self.scratch.is_some()
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::individual::{Entry, Individual};
 use super::ledger::Spent;
-use super::select::Shrinkage;
+use super::shrinkage::Shrinkage;
 use super::{generation_number, pareto};
 use crate::fault::{Fault, Result};
 use crate::gates::Rejection;

@@ -7,7 +7,9 @@ use super::fitness::{Outcome, Trial};
 use super::individual::Individual;
 use super::ledger::{Ledger, Stage};
 use super::population::Population;
+use super::replicate::{self, Replicate};
 use super::select::better_first;
+use super::shrinkage::Shrinkage;
 use crate::fault::Result;
 use crate::formula::Formula;
 use crate::stats::summary::mean;
@@ -36,23 +38,25 @@ pub(super) fn beaten(leader: &Individual, other: &Individual) -> Option<f64> {
 }
 
 /// One more replicate for each of them, or the failure it was; false if the watcher wants to stop.
-fn replicate(
+fn further(
     racers: &mut [&mut Individual],
     number: u32,
+    config: &SearchConfig,
     stage: Stage,
     ledger: &mut Ledger<'_>,
     watch: Watch<'_>,
 ) -> Result<bool> {
-    let trial = Trial::full(number);
     let losses: Vec<Formula> = racers.iter().map(|racer| racer.formula.clone()).collect();
-    if !ledger.train(stage, trial, &losses.iter().collect::<Vec<_>>(), watch)? {
+    if !replicate::train(number, &losses.iter().collect::<Vec<_>>(), config, stage, ledger, watch)? {
         return Ok(false);
     }
     for racer in racers.iter_mut() {
-        match (ledger.gain(trial, &racer.formula), ledger.outcome(trial, &racer.formula)) {
-            (Some(gain), _) => racer.gains.push(gain),
-            (None, Some(failure)) => fail(racer, failure.clone()),
-            (None, None) => {}
+        match replicate::read(number, &racer.formula, config, ledger) {
+            Ok(Replicate { gain, scratch, .. }) => {
+                racer.gains.push(gain);
+                racer.scratch = racer.scratch.or(scratch);
+            }
+            Err(failure) => fail(racer, failure),
         }
     }
     Ok(true)
@@ -61,19 +65,19 @@ fn replicate(
 /// Trains fresh networks; false if the watcher wants to stop.
 fn from_scratch(
     racers: &mut [&mut Individual],
+    config: &SearchConfig,
     stage: Stage,
     ledger: &mut Ledger<'_>,
     watch: Watch<'_>,
 ) -> Result<bool> {
     let losses: Vec<Formula> = racers.iter().map(|racer| racer.formula.clone()).collect();
-    if !ledger.train(stage, Trial::Scratch, &losses.iter().collect::<Vec<_>>(), watch)? {
+    if !ledger.train(stage, Trial::Scratch { replicate: 0 }, &losses.iter().collect::<Vec<_>>(), watch)? {
         return Ok(false);
     }
     for racer in racers.iter_mut() {
-        match ledger.outcome(Trial::Scratch, &racer.formula) {
-            Some(Outcome::Trained(score)) => racer.scratch = Some(score.mean_dice()),
-            Some(failure) => fail(racer, failure.clone()),
-            None => {}
+        match replicate::scratch(0, &racer.formula, config, ledger) {
+            Ok(dice) => racer.scratch = Some(dice),
+            Err(failure) => fail(racer, failure),
         }
     }
     Ok(true)
@@ -91,8 +95,8 @@ pub(super) fn sort(population: &mut Population, config: &SearchConfig) {
 }
 
 /// Finds the elites of a generation: the best get further replicates, one more for every generation that they stay, then
-/// have to train a fresh network, until the best are all known so well; false if the watcher wants to stop. Replicates come
-/// first, because most who lead by luck are found out by them at a third of the cost.
+/// have to train a fresh network if they have not yet, until the best are all known so well; false if the watcher wants to
+/// stop. Replicates come first, because most who lead by luck are found out by them.
 ///
 /// # Errors
 /// As [`Ledger::train`].
@@ -113,7 +117,7 @@ pub(super) fn elect(
         let number = best.iter().filter(|one| one.gains.len() < wanted(one)).map(|one| one.gains.len()).min();
         if let Some(number) = number {
             best.retain(|one| one.gains.len() == number);
-            if !replicate(&mut best, number as u32, stage, ledger, watch)? {
+            if !further(&mut best, number as u32, config, stage, ledger, watch)? {
                 return Ok(false);
             }
             continue;
@@ -122,7 +126,7 @@ pub(super) fn elect(
         if best.is_empty() {
             break;
         }
-        if !from_scratch(&mut best, stage, ledger, watch)? {
+        if !from_scratch(&mut best, config, stage, ledger, watch)? {
             return Ok(false);
         }
     }
@@ -152,9 +156,11 @@ pub(super) fn finals(
     ledger: &mut Ledger<'_>,
     watch: Watch<'_>,
 ) -> Result<Option<Vec<Finalist>>> {
-    let shrinkage = population.shrinkage();
     let mut racing: Vec<Individual> = population.everybody().filter(|one| one.is_through()).cloned().collect();
+    // Their replicates change what is known of luck; whoever races is in it as he is now.
     let sort = |racing: &mut Vec<Individual>| {
+        let others = population.everybody().filter(|one| racing.iter().all(|racer| racer.id != one.id));
+        let shrinkage = Shrinkage::of(racing.iter().chain(others));
         racing.sort_by(|a, b| better_first(a, b, &shrinkage, config.toll_per_word));
     };
     sort(&mut racing);
@@ -162,7 +168,7 @@ pub(super) fn finals(
     let mut left: Vec<Finalist> = Vec::new();
     for number in 1..config.replicates {
         let mut open: Vec<&mut Individual> = racing.iter_mut().filter(|one| one.gains.len() == number).collect();
-        if !open.is_empty() && !replicate(&mut open, number as u32, Stage::Finals, ledger, watch)? {
+        if !open.is_empty() && !further(&mut open, number as u32, config, Stage::Finals, ledger, watch)? {
             return Ok(None);
         }
         sort(&mut racing);
@@ -188,7 +194,7 @@ pub(super) fn finals(
         if first.scratch.is_some() {
             break;
         }
-        if !from_scratch(&mut [first], Stage::Finals, ledger, watch)? {
+        if !from_scratch(&mut [first], config, Stage::Finals, ledger, watch)? {
             return Ok(None);
         }
     }
@@ -220,22 +226,23 @@ pub(super) enum Measured {
 pub(super) fn measured(
     like: &Individual,
     formula: &Formula,
+    config: &SearchConfig,
     ledger: &mut Ledger<'_>,
     watch: Watch<'_>,
 ) -> Result<Measured> {
     let mut one = Individual { formula: formula.clone(), gains: Vec::new(), scratch: None, ..like.clone() };
     for number in 0..like.gains.len() {
-        if !replicate(&mut [&mut one], number as u32, Stage::Finals, ledger, watch)? {
+        if !further(&mut [&mut one], number as u32, config, Stage::Finals, ledger, watch)? {
             return Ok(Measured::Stopped);
         }
         if one.outcome.score().is_none() {
             return Ok(Measured::Failed);
         }
     }
-    if let Some(outcome) = ledger.outcome(Trial::FULL, formula) {
-        one.outcome = outcome.clone();
+    if let Ok(Replicate { score, .. }) = replicate::read(0, formula, config, ledger) {
+        one.outcome = Outcome::Trained(score);
     }
-    if !from_scratch(&mut [&mut one], Stage::Finals, ledger, watch)? {
+    if one.scratch.is_none() && !from_scratch(&mut [&mut one], config, Stage::Finals, ledger, watch)? {
         return Ok(Measured::Stopped);
     }
     Ok(if one.scratch.is_some() { Measured::Trained(Box::new(one)) } else { Measured::Failed })

@@ -7,6 +7,7 @@ use super::config::SearchConfig;
 use super::event::Watch;
 use super::fitness::{Gain, Outcome, Trial};
 use super::ledger::{Ledger, Stage};
+use super::replicate::{self, Replicate};
 use crate::fault::Result;
 use crate::formula::Formula;
 use crate::rng::{Purpose, stream};
@@ -20,6 +21,8 @@ pub(super) struct Climb {
     pub(super) outcome: Outcome,
     /// What it is beside the control, unless it failed.
     pub(super) gains: Vec<Gain>,
+    /// Mean Dice from scratch, if it got that far and that counts.
+    pub(super) scratch: Option<f64>,
 }
 
 /// Puts losses through the rungs, each beside the control; `None` if the watcher wants to stop.
@@ -39,18 +42,31 @@ pub(super) fn climb(
     for part in config.parts() {
         let trial = Trial::Proxy { part, replicate: 0 };
         let open: Vec<&Formula> = climbing.iter().map(|slot| losses[*slot]).collect();
-        if !ledger.train(Stage::Generation(generation), trial, &open, watch)? {
+        // The last rung is a whole replicate, which elites have more of.
+        let (stage, whole) = (Stage::Generation(generation), trial == Trial::FULL);
+        let go_on = if whole {
+            replicate::train(0, &open, config, stage, ledger, watch)?
+        } else {
+            ledger.train(stage, trial, &open, watch)?
+        };
+        if !go_on {
             return Ok(None);
         }
         let mut worths: Vec<(usize, f64)> = Vec::new();
         for slot in climbing {
             let loss = losses[slot];
-            let outcome = ledger.outcome(trial, loss).expect("every loss of the rung was trained").clone();
-            let gain = ledger.gain(trial, loss);
-            if let Some(gain) = &gain {
-                worths.push((slot, gain.mean() - config.toll_per_word * loss.size() as f64));
-            }
-            ends[slot] = Some(Climb { part, outcome, gains: gain.into_iter().collect() });
+            let found = if whole {
+                replicate::read(0, loss, config, ledger)
+            } else {
+                replicate::gain(trial, loss, ledger).map(|(gain, score)| Replicate { gain, score, scratch: None })
+            };
+            ends[slot] = Some(match found {
+                Ok(Replicate { gain, score, scratch }) => {
+                    worths.push((slot, gain.mean() - config.toll_per_word * loss.size() as f64));
+                    Climb { part, outcome: Outcome::Trained(score), gains: vec![gain], scratch }
+                }
+                Err(failure) => Climb { part, outcome: failure, gains: Vec::new(), scratch: None },
+            });
         }
         worths
             .sort_by(|a, b| b.1.total_cmp(&a.1).then(losses[a.0].size().cmp(&losses[b.0].size())).then(a.0.cmp(&b.0)));

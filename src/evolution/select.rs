@@ -1,4 +1,4 @@
-//! Who breeds and who stays: leads shrunk by what noise makes of leads, and tournaments of three kinds.
+//! Who breeds and who stays: an order that no tie leaves to chance, and tournaments of three kinds.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -8,63 +8,8 @@ use rand::{Rng, RngExt};
 use super::config::SearchConfig;
 use super::individual::Individual;
 use super::pareto;
-use crate::stats::summary::{mean, quantile, standard_deviation};
-
-/// How far a lead is to be believed. Of many losses that are equally good, one looks best by luck; a mean over n replicates
-/// is moved towards the middle of all, to `middle + n / (n + k) (mean - middle)`, with k the variance of noise over that of
-/// quality, both estimated in the run (empirical Bayes: Efron and Morris 1975).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Shrinkage {
-    /// The middle of all that were trained to the end.
-    pub middle: f64,
-    /// Variance of noise over that of quality.
-    pub k: f64,
-    /// Standard deviation of one replicate's gain, if anybody had two.
-    pub noise: Option<f64>,
-}
-
-/// How far k is believed.
-const BELIEVED: (f64, f64) = (0.1, 10.0);
-
-impl Shrinkage {
-    /// From everybody who was trained to the end.
-    pub fn of<'a>(individuals: impl Iterator<Item = &'a Individual>) -> Self {
-        let through: Vec<&Individual> = individuals.filter(|individual| individual.is_through()).collect();
-        let mut gains: Vec<f64> = through.iter().map(|individual| individual.gain()).collect();
-        gains.sort_by(f64::total_cmp);
-        if gains.is_empty() {
-            return Self { middle: 0.0, k: 1.0, noise: None };
-        }
-        // Median and quartiles: a single loss that collapses must not make all others look alike.
-        let middle = quantile(&gains, 0.5);
-        let spread = (quantile(&gains, 0.75) - quantile(&gains, 0.25)) / 1.349;
-        let (mut squares, mut freedom, mut replicates) = (0.0, 0usize, 0usize);
-        for individual in &through {
-            let own: Vec<f64> = individual.gains.iter().map(super::Gain::mean).collect();
-            replicates += own.len();
-            if own.len() > 1 {
-                squares += (own.len() - 1) as f64 * standard_deviation(&own).powi(2);
-                freedom += own.len() - 1;
-            }
-        }
-        if freedom == 0 {
-            return Self { middle, k: 1.0, noise: None };
-        }
-        let noise = squares / freedom as f64;
-        let quality = spread.powi(2) - noise * through.len() as f64 / replicates as f64;
-        let k = if quality > 0.0 { noise / quality } else { BELIEVED.1 };
-        Self { middle, k: k.clamp(BELIEVED.0, BELIEVED.1), noise: Some(noise.sqrt()) }
-    }
-
-    /// What is to be believed of somebody's lead over the control; negative infinity of a failure.
-    pub fn shrunk(&self, individual: &Individual) -> f64 {
-        if !individual.is_through() {
-            return individual.gain();
-        }
-        let n = individual.gains.len() as f64;
-        self.middle + n / (n + self.k) * (individual.gain() - self.middle)
-    }
-}
+use super::shrinkage::Shrinkage;
+use crate::stats::summary::mean;
 
 /// Better first: whoever came higher, then the shrunk lead less a toll per word, then the smaller, then the older. A total
 /// order, so that no tie is left to chance; failures come last.
@@ -167,7 +112,6 @@ fn frequencies(sizes: impl Iterator<Item = usize>) -> BTreeMap<usize, f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fitness::{Gain, Outcome};
     use super::*;
     use crate::rng::{Purpose, stream};
 
@@ -176,36 +120,6 @@ mod tests {
         let crowd = frequencies([3, 3, 3, 5].into_iter());
         assert_eq!((crowd[&3], crowd[&5]), (1.5, 0.5));
         assert!(frequencies(std::iter::empty()).is_empty());
-    }
-
-    fn one(id: u64, gains: &[f64]) -> Individual {
-        let gain = |dice: &f64| Gain { dice: vec![*dice], hd95_mm: 0.0 };
-        Individual::with_gains(id, "(mean abs_diff)", gains.iter().map(gain).collect())
-    }
-
-    #[test]
-    fn a_lead_of_one_training_is_believed_less_than_the_same_of_three() {
-        // True gains have a standard deviation of 0.01, trainings one of 0.01: half of a single lead is luck.
-        let mut rng = stream(5, Purpose::Trial, 0, 0);
-        let mut deviate = || 0.01 * rng.sample::<f64, _>(rand_distr::StandardNormal);
-        let mut all: Vec<Individual> = (0..400)
-            .map(|id| {
-                let truth = deviate();
-                let gains: Vec<f64> = (0..if id < 100 { 3 } else { 1 }).map(|_| truth + deviate()).collect();
-                one(id, &gains)
-            })
-            .collect();
-        let shrinkage = Shrinkage::of(all.iter());
-        assert!((shrinkage.noise.unwrap() - 0.01).abs() < 0.001 && (0.6..1.6).contains(&shrinkage.k), "{shrinkage:?}");
-        let (lucky, proven) = (one(1000, &[0.03]), one(1001, &[0.025, 0.03, 0.02]));
-        assert!(shrinkage.shrunk(&lucky) < 0.02 && shrinkage.shrunk(&proven) > shrinkage.shrunk(&lucky));
-        assert_eq!(better_first(&proven, &lucky, &shrinkage, 0.0), Ordering::Less);
-        // Whoever came higher is better, whatever the lead; a failure is worse than anybody.
-        all[0].part = 9;
-        assert_eq!(better_first(&all[1], &all[0], &shrinkage, 0.0), Ordering::Less);
-        let failed = Individual { outcome: Outcome::Diverged { step: 1 }, gains: Vec::new(), ..all[1].clone() };
-        assert_eq!(better_first(&all[0], &failed, &shrinkage, 0.0), Ordering::Less);
-        assert_eq!(Shrinkage::of(std::iter::empty()).noise, None);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn succeed(
             part: climb.part,
             outcome: climb.outcome,
             gains: climb.gains,
-            scratch: None,
+            scratch: climb.scratch,
             traits: Some(unborn.traits),
         })
         .collect();

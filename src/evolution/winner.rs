@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::breed::Breeder;
 use super::event::{Event, StopReason, Watch};
-use super::fitness::{Score, Trial};
+use super::fitness::{Gain, Score, Trial};
 use super::individual::Individual;
 use super::ledger::{Ledger, Stage};
 use super::mutate::{CONSTANT_STEP, constants, removals};
@@ -32,7 +32,7 @@ use crate::stats::summary::mean;
 pub const WINNER: &str = "winner.ron";
 
 /// Version of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Most constants that are tuned together: with four trials a round, more would not be.
 const MOST_CONSTANTS: usize = 6;
@@ -56,15 +56,17 @@ pub struct Winner {
     pub id: u64,
     /// Its loss, with tuned constants if they are better.
     pub loss: String,
-    /// Mean Dice less the control's, over cases and replicates, unshrunk.
-    pub gain: f64,
-    /// Its 95 % interval over cases; too narrow for the best of many.
-    pub interval: (f64, f64),
+    /// What it is ranked by: mean Dice less the control's over cases and replicates, unshrunk.
+    pub gain: Lead,
+    /// That from the shared starts, if it counts.
+    pub from_starts: Option<Lead>,
+    /// That from scratch; where it does not count, of one replicate.
+    pub from_scratch: Option<Lead>,
     /// Mean HD95 less the control's, in mm.
     pub hd95_gain_mm: f64,
-    /// Mean Dice of the control on the same replicates.
+    /// Mean Dice of the control on the same replicates, from the shared starts if they count, or else from scratch.
     pub control_dice: f64,
-    /// Mean HD95 of the control on the same replicates, in mm.
+    /// Mean HD95 of the control in the same trainings, in mm.
     pub control_hd95_mm: f64,
     /// On so many replicates.
     pub replicates: usize,
@@ -78,6 +80,23 @@ pub struct Winner {
     pub changes: Vec<Change>,
     /// The loss of the catalog that pushes most alike.
     pub nearest: Option<Nearest>,
+}
+
+/// A difference to the control over cases, each the mean of its replicates.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lead {
+    /// Mean.
+    pub mean: f64,
+    /// Its 95 % interval; too narrow for the best of many.
+    pub interval: (f64, f64),
+}
+
+impl Lead {
+    fn of(gains: &[Gain]) -> Option<Self> {
+        let paired = (!gains.is_empty()).then(|| Paired::of(&case_means(gains)))?;
+        Some(Self { mean: paired.mean, interval: (paired.interval.low, paired.interval.high) })
+    }
 }
 
 /// A finalist.
@@ -160,7 +179,8 @@ impl Winner {
 
     /// Whether the cases tell it from the control, in words.
     pub fn verdict(&self) -> &'static str {
-        match (self.gain > 0.0, self.interval.0 > 0.0, self.interval.1 < 0.0) {
+        let Lead { mean, interval } = self.gain;
+        match (mean > 0.0, interval.0 > 0.0, interval.1 < 0.0) {
             (true, true, _) => "ahead of Dice + CE on these cases",
             (true, false, _) => "ahead of Dice + CE, but these cases cannot tell the two apart",
             (false, _, true) => "behind Dice + CE on these cases: the search found nothing better",
@@ -201,10 +221,15 @@ impl Finals<'_, '_> {
         let Some(first) = finalists.first().filter(|first| first.dropped.is_none()) else { return Ok(None) };
         let Some((winner, tuning)) = self.tuned(&first.individual, watch)? else { return Ok(None) };
         let Some(changes) = self.taken_apart(&winner.formula, watch)? else { return Ok(None) };
-        let own: Vec<f64> = case_means(&winner);
-        let paired = Paired::of(&own);
-        let controls: Vec<&Score> =
-            (0..winner.gains.len()).filter_map(|n| self.ledger.control(Trial::full(n as u32))).collect();
+        let gains = |trial: fn(u32) -> Trial| -> Vec<Gain> {
+            (0..winner.gains.len()).filter_map(|n| self.ledger.gain(trial(n as u32), &winner.formula)).collect()
+        };
+        let (from_starts, from_scratch) = (gains(Trial::full), gains(|replicate| Trial::Scratch { replicate }));
+        let judged = |n: usize| match from_starts.len() {
+            0 => Trial::Scratch { replicate: n as u32 },
+            _ => Trial::full(n as u32),
+        };
+        let controls: Vec<&Score> = (0..winner.gains.len()).filter_map(|n| self.ledger.control(judged(n))).collect();
         let contender = |finalist: &race::Finalist| Contender {
             id: finalist.individual.id,
             loss: finalist.individual.formula.to_string(),
@@ -218,8 +243,9 @@ impl Finals<'_, '_> {
             stopped,
             id: winner.id,
             loss: winner.formula.to_string(),
-            gain: winner.gain(),
-            interval: (paired.interval.low, paired.interval.high),
+            gain: Lead::of(&winner.gains).expect("whoever wins a race was in it"),
+            from_starts: Lead::of(&from_starts),
+            from_scratch: Lead::of(&from_scratch),
             hd95_gain_mm: winner.surface_gain(),
             control_dice: mean(&controls.iter().map(|score| score.mean_dice()).collect::<Vec<_>>()),
             control_hd95_mm: mean(&controls.iter().map(|score| score.mean_hd95_mm()).collect::<Vec<_>>()),
@@ -279,7 +305,7 @@ impl Finals<'_, '_> {
         if best == winner.formula {
             return Ok(Some(untuned));
         }
-        let kept = match race::measured(winner, &best, self.ledger, watch)? {
+        let kept = match race::measured(winner, &best, self.breeder.config, self.ledger, watch)? {
             Measured::Stopped => return Ok(None),
             Measured::Failed => None,
             Measured::Trained(kept) => Some(*kept),
@@ -298,7 +324,7 @@ impl Finals<'_, '_> {
         let digits = movable.iter().fold(best.clone(), |formula, (node, low, high)| {
             formula.with_constant(*node, two_digits(formula.genes()[*node].value).clamp(*low, *high))
         });
-        let snapped = match race::measured(winner, &digits, self.ledger, watch)? {
+        let snapped = match race::measured(winner, &digits, self.breeder.config, self.ledger, watch)? {
             Measured::Stopped => return Ok(None),
             Measured::Failed => None,
             Measured::Trained(snapped) => Some(*snapped),
@@ -344,9 +370,9 @@ impl Finals<'_, '_> {
 }
 
 /// A gain for every case, the mean over all replicates.
-fn case_means(one: &Individual) -> Vec<f64> {
-    let cases = one.gains.first().map_or(0, |gain| gain.dice.len());
-    (0..cases).map(|case| mean(&one.gains.iter().map(|gain| gain.dice[case]).collect::<Vec<_>>())).collect()
+fn case_means(gains: &[Gain]) -> Vec<f64> {
+    let cases = gains.first().map_or(0, |gain| gain.dice.len());
+    (0..cases).map(|case| mean(&gains.iter().map(|gain| gain.dice[case]).collect::<Vec<_>>())).collect()
 }
 
 /// The first constants of a formula, those of one name once.

@@ -7,8 +7,7 @@
 //! what is like the loss that made it; rungs and replicates take turns with them.
 //!
 //! A shared start has a blind spot of its own: losses that polish a trained network but never train one (the worst tenth
-//! of abs(p - y), say, gained 0.14 Dice on phantoms and reached 0.18 alone). So the best of a generation must also train a
-//! fresh network, to a share of what Dice + CE reached in the same steps when it made the first start.
+//! of abs(p - y), say, gained 0.14 Dice on phantoms and reached 0.18 alone). So there are trainings from scratch as well.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,13 +33,13 @@ use crate::run::RunDir;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProxyConfig {
-    /// Steps of Dice + CE that make the first start, and of the training from scratch that the best must survive.
+    /// Steps of Dice + CE that make the first start.
     pub warm_steps: usize,
     /// Further starts. Rungs and replicates take turns with all of them.
     pub more_starts: Vec<Start>,
-    /// Share of the shared start's Dice that a training from scratch must reach.
-    pub scratch_share: f64,
-    /// The training of a candidate.
+    /// Steps of a training from scratch; none for those of the first start.
+    pub scratch_steps: Option<usize>,
+    /// The training of a candidate from a start, on the last rung; that from scratch has the same but for its steps.
     pub recipe: Recipe,
     /// How validation volumes are predicted.
     pub window: Window,
@@ -62,7 +61,7 @@ impl Default for ProxyConfig {
         let window = Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 };
         let start = |loss: &str, share| Start { loss: loss.to_string(), share };
         let more_starts = vec![start("ce", 0.7), start("dice", 0.5)];
-        Self { warm_steps: 600, more_starts, scratch_share: 0.5, recipe, window }
+        Self { warm_steps: 900, more_starts, scratch_steps: None, recipe, window }
     }
 }
 
@@ -75,11 +74,8 @@ impl ProxyConfig {
         if self.warm_steps == 0 {
             return Err(Fault::new("setting out of range").field("warm_steps").expected("at least 1").found(0));
         }
-        if !(0.0..=1.0).contains(&self.scratch_share) {
-            return Err(Fault::new("setting out of range")
-                .field("scratch_share")
-                .expected("0 to 1")
-                .found(self.scratch_share));
+        if self.scratch_steps == Some(0) {
+            return Err(Fault::new("setting out of range").field("scratch_steps").expected("at least 1").found(0));
         }
         for (place, start) in self.more_starts.iter().enumerate() {
             let field = format!("more_starts[{place}]");
@@ -119,17 +115,17 @@ pub struct Proxy<'a> {
 /// A proxy with its starts: it can judge.
 pub struct Judge<'a> {
     proxy: Proxy<'a>,
-    fresh: Weights,
     starts: Vec<Weights>,
-    /// How good the first start is: what Dice + CE reaches from scratch.
-    control: Score,
 }
 
-/// Sequences of patches under the seed: of the first start and of trainings from scratch, of the further starts, and of
-/// the trials, of which there are so many for a replicate.
+/// Sequences of patches under the seed: of the first start, of the further starts, of trainings from scratch, and of the
+/// trials from a start, of which there are so many for a replicate. Further fresh
+/// networks have numbers that no start has.
 const WARM_SEQUENCE: u64 = 0;
 const START_SEQUENCES: u64 = 1 << 23;
+const SCRATCH_SEQUENCES: u64 = 1 << 24;
 const RUNGS: u64 = 8;
+const FRESH: usize = 1 << 16;
 
 /// The steps of the proxy are divided by this where constants move; and the sequence of patches of that training, which is
 /// that of a rung that no search has: what is adapted is not judged on the patches that it was adapted to.
@@ -142,22 +138,8 @@ impl<'a> Proxy<'a> {
     /// # Errors
     /// If the run cannot be read or written, holds another network, or the work was stopped.
     pub fn prepare(self, run: &RunDir, watch: &(dyn Fn(usize, f64) -> bool + Sync)) -> Result<Judge<'a>> {
-        let fresh = self.fresh(0);
         let starts = self.starts(run, watch)?;
-        let mut control = None;
-        let work = |_| {
-            phase::begin(Stage::Starts);
-            starts[0].network(&nn::device()).and_then(|network| self.score(&network))
-        };
-        workers::run(1, self.threads, self.stop, work, &mut |_, result| {
-            control = Some(result);
-            true
-        });
-        match control {
-            Some(Ok(control)) => Ok(Judge { proxy: self, fresh, starts, control: control? }),
-            Some(Err(reason)) => Err(Fault::failed(format!("the shared start could not be judged: {reason}"))),
-            None => Err(Fault::stopped("stopped after making the shared starts, which are saved")),
-        }
+        Ok(Judge { proxy: self, starts })
     }
 
     /// Steps of all starts that a run does not have yet.
@@ -166,7 +148,7 @@ impl<'a> Proxy<'a> {
         (0..=self.config.more_starts.len()).filter(open).map(|start| self.start_recipe(start).steps).sum()
     }
 
-    /// Weights of a network that nobody has trained: of every start its own.
+    /// Weights of a network that nobody has trained: of every start its own, and of every training from scratch.
     fn fresh(&self, start: usize) -> Weights {
         let rng = &mut stream(self.seed, Purpose::Weights, 0, start as u64);
         Weights::of(&self.network.init(rng, &nn::device()))
@@ -234,6 +216,10 @@ impl<'a> Proxy<'a> {
             }
             Training::Failed(fault) => Err(fault),
         }
+    }
+
+    fn scratch_steps(&self) -> usize {
+        self.config.scratch_steps.unwrap_or(self.config.warm_steps)
     }
 
     /// The training of a candidate in a trial, and the patches that it sees.
@@ -323,7 +309,7 @@ impl Judge<'_> {
     /// What becomes of one loss; `None` if the work was stopped.
     fn judge(&self, trial: Trial, loss: &Formula) -> Result<Option<Outcome>> {
         let proxy = &self.proxy;
-        phase::begin(if trial == Trial::Scratch { Stage::Scratch } else { Stage::Candidates });
+        phase::begin(if matches!(trial, Trial::Scratch { .. }) { Stage::Scratch } else { Stage::Candidates });
         match trial {
             Trial::Proxy { part, replicate } => {
                 // Rungs take turns, too: nobody comes through by suiting a single start.
@@ -338,17 +324,14 @@ impl Judge<'_> {
                 let learning_rate = recipe.learning_rate * f64::from(times) / f64::from(over);
                 proxy.train_from(&self.starts[start], &Recipe { learning_rate, ..recipe }, sequence, loss)
             }
-            // The training that made the first start need not be repeated.
-            Trial::Scratch if loss.canonical() == control().canonical() => {
-                Ok(Some(Outcome::Trained(self.control.clone())))
-            }
-            Trial::Scratch => {
-                let outcome = proxy.train_from(&self.fresh, &proxy.start_recipe(0), WARM_SEQUENCE, loss)?;
-                let least = proxy.config.scratch_share * self.control.mean_dice();
-                Ok(outcome.map(|outcome| match outcome.score().map(Score::mean_dice) {
-                    Some(dice) if dice < least => Outcome::Stalled { dice },
-                    _ => outcome,
-                }))
+            Trial::Scratch { replicate } => {
+                let (fresh, sequence) = match replicate {
+                    // As the first start began: a loss that trains at all is seen to do so where Dice + CE did.
+                    0 => (proxy.fresh(0), WARM_SEQUENCE),
+                    more => (proxy.fresh(FRESH + more as usize), SCRATCH_SEQUENCES + u64::from(more)),
+                };
+                let recipe = Recipe { steps: proxy.scratch_steps(), ..proxy.config.recipe.clone() };
+                proxy.train_from(&fresh, &recipe, sequence, loss)
             }
         }
     }
@@ -379,7 +362,7 @@ impl Evaluator for Judge<'_> {
             Trial::Proxy { part, replicate } => self.proxy.trial(part, replicate).0.steps as u64,
             Trial::Adapt => self.proxy.trial(ADAPTING, 0).0.steps as u64,
             Trial::Rate { replicate, .. } => self.proxy.trial(1, replicate).0.steps as u64,
-            Trial::Scratch => self.proxy.config.warm_steps as u64,
+            Trial::Scratch { .. } => self.proxy.scratch_steps() as u64,
         }
     }
 
