@@ -3,7 +3,7 @@
     python benches/discovery.py --lossgen target/release/lossgen --catalog evolution evolution=RUN,RUN,RUN plain=RUN,RUN
 
 Journals are read in the order in which trainings were finished. A loss is *scored* when its first whole replicate is done: Dice
-over the control's in the same training, case by case, and by the weight of the run that of the training from scratch. The
+over the control's in the same trainings, case by case, from scratch and from a start by their weights in the run. The
 question is when a search first had a loss that scores above Dice + CE, and above the best loss of the catalog that the run
 with the same seed of the arm `--catalog` scored: runs with one seed have the same starts and patches, so the luck of the
 control is in both. Wilcoxon's signed-rank test over the validation cases asks whether the difference is there at all (p < 0.05,
@@ -42,14 +42,14 @@ class Run:
         """Optimiser steps of a training."""
         if "scratch" in trial:
             own = self.context["proxy.scratch_steps"]
-            return int(self.context["proxy.recipe.steps"] if own == "null" else own)
+            return int(self.context["proxy.warm_steps"] if own == "null" else own)
         part = 3 if trial == "adapt" else trial["proxy"]["part"]
         return -(-int(self.context["proxy.recipe.steps"]) // part)
 
     def scored(self):
         """Trainings, steps and losses paid until a loss was scored, the loss, and its score in every case."""
         weight = float(self.context["search.scratch_weight"])
-        wanted = ["start"] + ["scratch"] * (weight > 0)
+        weights = {kind: share for kind, share in (("start", 1 - weight), ("scratch", weight)) if share > 0}
         losses, steps, dice, told = set(), 0, collections.defaultdict(dict), set()
         for number, training in enumerate(self.trainings, 1):
             trial, loss = training["trial"], training["loss"]
@@ -60,14 +60,14 @@ class Run:
             if kind is None or score is None:
                 continue
             dice[loss][kind] = score["dice"]
-            if any(kind not in dice[self.control] for kind in wanted):
+            if any(kind not in dice[self.control] for kind in weights):
                 continue
-            for one in [one for one in dice if one not in told and all(kind in dice[one] for kind in wanted)]:
+            for one in [one for one in dice if one not in told and all(kind in dice[one] for kind in weights)]:
                 told.add(one)
-                over = lambda kind: [a - b for a, b in zip(dice[one][kind], dice[self.control][kind])]
-                parts = [over(kind) for kind in wanted]
+                over = lambda kind, case: dice[one][kind][case] - dice[self.control][kind][case]
+                cases = range(len(score["dice"]))
                 yield (number, steps, len(losses)), one, [
-                    sum(share * part[case] for share, part in zip((1.0, weight), parts)) for case in range(len(parts[0]))
+                    sum(share * over(kind, case) for kind, share in weights.items()) for case in cases
                 ]
 
     def spent(self):
@@ -100,8 +100,8 @@ def report(run):
           f"{scored} scored; {trainings} trainings ({failed} failed), {steps} steps")
     if run.shown.get("winner"):
         winner = run.shown["winner"]
-        lead = lambda name: "{:+.4f} [{:+.4f}, {:+.4f}]".format(winner[name]["mean"], *winner[name]["interval"])
-        print(f"    winner: score {lead('score')}, from starts {lead('from_starts')}, from scratch {lead('from_scratch')}, "
+        low, high = winner["gain"]["interval"]
+        print(f"    winner: {winner['gain']['mean']:+.4f} [{low:+.4f}, {high:+.4f}], {winner['replicates']} replicate(s), "
               f"HD95 {winner['hd95_gain_mm']:+.2f} mm\n      {winner['loss']}")
 
 

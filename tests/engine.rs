@@ -11,6 +11,7 @@ use lossgen::evolution::{
     newest_population,
 };
 use lossgen::fault::Result;
+use lossgen::formula::Formula;
 use lossgen::gates::{Gate, Open};
 use lossgen::grammar::Grammar;
 use lossgen::notation;
@@ -335,6 +336,41 @@ fn elites_have_replicates_and_the_winner_is_explained_and_can_be_made_again() {
 }
 
 /// What a training made of a parent's constants is what the child has, and stands in the journal under the parent.
+/// The gain of the first replicate is what the journal says of its trainings, by their weights, and what counts for nothing
+/// is not trained; without a weight, elites alone are.
+#[test]
+fn a_gain_is_made_of_what_counts() {
+    let home = home();
+    for weight in [0.0, 0.3, 1.0] {
+        let path = home.path().join(weight.to_string());
+        let config = SearchConfig { scratch_weight: weight, greedy: 0.0, tuning: 0, ..small() };
+        let ended = search(&path, &config, 4, &Synthetic::default()).unwrap();
+        let journal = std::fs::read_to_string(path.join("journal.jsonl")).unwrap();
+        let dice = |trial: &str, loss: &Formula| -> Option<f64> {
+            let (trial, loss) = (format!("\"trial\":{trial},"), format!("\"loss\":\"{}\"", loss.canonical()));
+            let line = journal.lines().find(|line| line.contains(&trial) && line.contains(&loss))?;
+            let line: serde_json::Value = serde_json::from_str(&line[line.find('{').unwrap()..]).unwrap();
+            let dice = line["training"]["outcome"]["Trained"]["dice"].as_array()?;
+            Some(dice.iter().map(|dice| dice.as_f64().unwrap()).sum::<f64>() / dice.len() as f64)
+        };
+        let trials = [r#"{"proxy":{"part":1,"replicate":0}}"#, r#"{"scratch":{"replicate":0}}"#];
+        let control = lossgen::evolution::control();
+        let through: Vec<&Individual> = ended.population.everybody().filter(|one| one.is_through()).collect();
+        assert!(through.len() > 5);
+        for one in &through {
+            let [start, scratch] = trials.map(|trial| Some(dice(trial, &one.formula)? - dice(trial, &control)?));
+            let gain = (1.0 - weight) * start.unwrap_or(0.0) + weight * scratch.unwrap_or(0.0);
+            let mean = one.gains[0].dice.iter().sum::<f64>() / one.gains[0].dice.len() as f64;
+            assert!((mean - gain).abs() < 1e-12, "{mean} is told of {}, {gain} is true", one.formula);
+            assert_eq!((start.is_some(), scratch.is_some()), (weight < 1.0, weight > 0.0 || one.is_confirmed()));
+        }
+        assert_eq!(through.iter().all(|one| one.is_confirmed()), weight > 0.0);
+        let winner = ended.winner.unwrap();
+        assert_eq!(winner.from_starts.is_some(), weight < 1.0);
+        assert!(winner.from_scratch.is_some());
+    }
+}
+
 #[test]
 fn constants_that_moved_in_a_training_are_inherited() {
     let home = home();

@@ -200,7 +200,7 @@ impl SearchConfig {
         (0..self.rungs as u32).rev().map(|depth| 3u32.pow(depth)).collect()
     }
 
-    /// The rung on which the winner is tuned and taken apart: the last but one.
+    /// The rung on which the winner is tuned and taken apart where trainings from scratch do not count: the last but one.
     pub(super) fn cheap_part(&self) -> u32 {
         if self.rungs > 1 { 3 } else { 1 }
     }

@@ -17,7 +17,7 @@ use crate::fault::Result;
 use crate::formula::Formula;
 use crate::losses::catalog::{CATALOG, find};
 use crate::stats::kendall::tau;
-use crate::stats::summary::{mean, standard_deviation};
+use crate::stats::summary::{mean, quantile, standard_deviation};
 
 /// The file.
 pub const HEADROOM: &str = "headroom.ron";
@@ -66,9 +66,10 @@ pub struct Rung {
     pub steps: u64,
     /// Mean Dice of each loss less the control's, over cases and replicates; none of a loss that failed.
     pub gains: Vec<Option<f64>>,
-    /// Standard deviation of the paired difference of two losses from one replicate to the next.
+    /// Standard deviation of the paired difference of two losses from one replicate to the next: that of the median pair,
+    /// because a loss that trains now and then would make all others look alike.
     pub noise: f64,
-    /// Its standard error from the cases alone.
+    /// Its standard error from the cases alone, of the median pair.
     pub noise_of_cases: f64,
     /// Standard deviation between losses.
     pub spread: f64,
@@ -219,7 +220,11 @@ impl Rung {
                 });
             }
         }
-        let noise = mean(&noises).sqrt();
+        noises.sort_by(f64::total_cmp);
+        case_noises.sort_by(f64::total_cmp);
+        // The median of a variance of so many degrees of freedom is smaller than its mean (Wilson and Hilferty 1931).
+        let noise = if noises.is_empty() { 0.0 } else { quantile(&noises, 0.5) };
+        let noise = (noise / (1.0 - 2.0 / (9.0 * (replicates as f64 - 1.0))).powi(3)).sqrt();
         let error = noise / (replicates as f64).sqrt();
         let own: Vec<f64> = whole.iter().map(|own| means(own)).collect();
         Self {
@@ -227,7 +232,7 @@ impl Rung {
             steps,
             gains: gains.iter().map(|own| (own.len() == replicates).then(|| means(own))).collect(),
             noise: if noise.is_finite() { noise } else { 0.0 },
-            noise_of_cases: Some(mean(&case_noises).sqrt()).filter(|noise| noise.is_finite()).unwrap_or(0.0),
+            noise_of_cases: Some(quantile(&case_noises, 0.5).sqrt()).filter(|noise| noise.is_finite()).unwrap_or(0.0),
             spread: if own.len() > 1 { standard_deviation(&own) } else { 0.0 },
             told_apart: differences.iter().filter(|difference| difference.abs() > CLEAR * error).count(),
             pairs: differences.len(),
@@ -250,8 +255,8 @@ mod tests {
         let clear =
             Rung::of(Kind::Start(1), 200, &gains(&[[0.0; 3], [0.05, 0.051, 0.049], [-0.05, -0.049, -0.051]]), 3);
         assert_eq!((clear.told_apart, clear.pairs), (3, 3));
-        // Two of the differences vary by 0.001, one not at all.
-        assert!((clear.noise - 0.001 * (2.0f64 / 3.0).sqrt()).abs() < 1e-12, "{clear:?}");
+        // Two of the differences vary by 0.001, one not at all; a median of two degrees of freedom is 0.70 of a mean.
+        assert!((clear.noise - 0.001 / 0.702_332f64.sqrt()).abs() < 1e-8, "{clear:?}");
         let vague = Rung::of(Kind::Start(1), 200, &gains(&[[0.0; 3], [0.05, -0.05, 0.0], [-0.04, 0.06, 0.01]]), 3);
         assert_eq!(vague.told_apart, 0);
         let report = |rung: &Rung| Headroom { losses: vec![], replicates: 3, rungs: vec![rung.clone()], sweep: None };

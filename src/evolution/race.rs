@@ -94,6 +94,34 @@ pub(super) fn sort(population: &mut Population, config: &SearchConfig) {
     population.individuals.sort_by(|a, b| better_first(a, b, &shrinkage, config.toll_per_word));
 }
 
+/// Whoever was born in this generation and gained most challenges the leader: it gets the leader's replicates, one by one,
+/// as long as it is ahead on those that both have (Hutter et al. 2011 intensify so). Of one training little is believed, and
+/// without this a newcomer would have to wait for luck; false if the watcher wants to stop.
+///
+/// # Errors
+/// As [`Ledger::train`].
+fn challenge(
+    population: &mut Population,
+    config: &SearchConfig,
+    ledger: &mut Ledger<'_>,
+    watch: Watch<'_>,
+) -> Result<bool> {
+    sort(population, config);
+    let generation = population.generation;
+    let elder = |one: &&Individual| one.is_through() && one.gains.len() > 1;
+    let Some(leader) = population.individuals.iter().find(elder).cloned() else { return Ok(true) };
+    let newborn = population.individuals.iter_mut().filter(|one| one.birth == generation && one.is_through());
+    let Some(challenger) = newborn.max_by(|a, b| a.gain().total_cmp(&b.gain())) else { return Ok(true) };
+    let ahead = |one: &Individual| one.is_through() && mean(&case_differences(one, &leader)) > 0.0;
+    while challenger.gains.len() < leader.gains.len() && ahead(challenger) {
+        let number = challenger.gains.len() as u32;
+        if !further(&mut [&mut *challenger], number, config, Stage::Generation(generation), ledger, watch)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Finds the elites of a generation: the best get further replicates, one more for every generation that they stay, then
 /// have to train a fresh network if they have not yet, until the best are all known so well; false if the watcher wants to
 /// stop. Replicates come first, because most who lead by luck are found out by them.
@@ -106,6 +134,9 @@ pub(super) fn elect(
     ledger: &mut Ledger<'_>,
     watch: Watch<'_>,
 ) -> Result<bool> {
+    if !challenge(population, config, ledger, watch)? {
+        return Ok(false);
+    }
     let generation = population.generation;
     let stage = Stage::Generation(generation);
     let wanted = |one: &Individual| config.replicates.min(2 + generation - one.birth);
@@ -164,7 +195,9 @@ pub(super) fn finals(
         racing.sort_by(|a, b| better_first(a, b, &shrinkage, config.toll_per_word));
     };
     sort(&mut racing);
-    racing.truncate(config.finalists);
+    // Half of them by what is believed, the others by what was seen: a race is what tells luck from merit.
+    let hoped = racing.split_off(config.finalists.div_ceil(2).min(racing.len()));
+    racing.extend(most_seen(hoped, config.finalists - racing.len()));
     let mut left: Vec<Finalist> = Vec::new();
     for number in 1..config.replicates {
         let mut open: Vec<&mut Individual> = racing.iter_mut().filter(|one| one.gains.len() == number).collect();
@@ -206,6 +239,13 @@ pub(super) fn finals(
     });
     let (on, out): (Vec<Finalist>, Vec<Finalist>) = ended.partition(|finalist| finalist.dropped.is_none());
     Ok(Some(on.into_iter().chain(out).chain(left).collect()))
+}
+
+/// Those with the largest gains, unshrunk.
+fn most_seen(mut individuals: Vec<Individual>, count: usize) -> Vec<Individual> {
+    individuals.sort_by(|a, b| b.gain().total_cmp(&a.gain()).then(a.id.cmp(&b.id)));
+    individuals.truncate(count);
+    individuals
 }
 
 /// What became of a loss that was put beside a finalist.

@@ -260,9 +260,15 @@ impl Finals<'_, '_> {
         Ok(Some(found))
     }
 
-    /// Where the winner is tuned and taken apart: on the last rung but one, all of it on the same start and patches.
+    /// Where the winner is tuned and taken apart, all of it in the same trial. From scratch, if that counts, and on a replicate
+    /// that nobody was chosen by; else on the last rung but one.
     fn trial(&self) -> Trial {
-        Trial::Proxy { part: self.breeder.config.cheap_part(), replicate: 0 }
+        let config = self.breeder.config;
+        if config.scratch_weight > 0.0 {
+            Trial::Scratch { replicate: config.replicates as u32 }
+        } else {
+            Trial::Proxy { part: config.cheap_part(), replicate: 0 }
+        }
     }
 
     /// The winner with the best constants that a (1 + 4) evolution strategy finds, in the space of their logarithms, if

@@ -1,13 +1,13 @@
 //! The bridge between the search and the networks: a candidate's fitness is what a short training makes of it.
 //!
-//! All candidates of a trial start from the same half-trained weights and see the same patches in the same order, those of
-//! the control too. The shared start is what makes the proxy honest: measured on hippocampus volumes, 450 steps from scratch
-//! rank the losses of the catalog backwards (Kendall tau -0.2 with the long run), 300 steps from a start of 900 rank them
-//! right (+0.8). There are several starts, made by different losses with different steps and seeds, because a start favours
-//! what is like the loss that made it; rungs and replicates take turns with them.
+//! All candidates of a trial start from the same weights and see the same patches in the same order, the control too. Most
+//! trials start from half-trained networks, because a few steps tell there what takes hundreds from nothing. There are
+//! several, made by different losses with different steps and seeds, and rungs and replicates take turns with them: measured on
+//! hippocampus volumes, one start ranks the losses of the catalog nearly by lot (Kendall's tau +0.10 with long trainings).
 //!
-//! A shared start has a blind spot of its own: losses that polish a trained network but never train one (the worst tenth
-//! of abs(p - y), say, gained 0.14 Dice on phantoms and reached 0.18 alone). So there are trainings from scratch as well.
+//! They sift and do not judge. Losses that polish a trained network and never train one lead from every start (the worst
+//! tenth of abs(p - y), say, gained 0.14 Dice on phantoms and reached 0.18 alone), and each start has opinions. A training from
+//! scratch with a third of the steps of a long one ranks at +0.80 (docs/experiments/proxy.md).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,6 +66,11 @@ impl Default for ProxyConfig {
 }
 
 impl ProxyConfig {
+    /// Steps of a training from scratch.
+    pub fn scratch_steps(&self) -> usize {
+        self.scratch_steps.unwrap_or(self.warm_steps)
+    }
+
     /// Whether trainings can be made of it.
     ///
     /// # Errors
@@ -218,10 +223,6 @@ impl<'a> Proxy<'a> {
         }
     }
 
-    fn scratch_steps(&self) -> usize {
-        self.config.scratch_steps.unwrap_or(self.config.warm_steps)
-    }
-
     /// The training of a candidate in a trial, and the patches that it sees.
     fn trial(&self, part: u32, replicate: u32) -> (Recipe, u64) {
         let steps = self.config.recipe.steps.div_ceil(part.max(1) as usize);
@@ -330,7 +331,7 @@ impl Judge<'_> {
                     0 => (proxy.fresh(0), WARM_SEQUENCE),
                     more => (proxy.fresh(FRESH + more as usize), SCRATCH_SEQUENCES + u64::from(more)),
                 };
-                let recipe = Recipe { steps: proxy.scratch_steps(), ..proxy.config.recipe.clone() };
+                let recipe = Recipe { steps: proxy.config.scratch_steps(), ..proxy.config.recipe.clone() };
                 proxy.train_from(&fresh, &recipe, sequence, loss)
             }
         }
@@ -362,7 +363,7 @@ impl Evaluator for Judge<'_> {
             Trial::Proxy { part, replicate } => self.proxy.trial(part, replicate).0.steps as u64,
             Trial::Adapt => self.proxy.trial(ADAPTING, 0).0.steps as u64,
             Trial::Rate { replicate, .. } => self.proxy.trial(1, replicate).0.steps as u64,
-            Trial::Scratch { .. } => self.proxy.scratch_steps() as u64,
+            Trial::Scratch { .. } => self.proxy.config.scratch_steps() as u64,
         }
     }
 
