@@ -28,9 +28,10 @@ class Run:
         with open(path / "journal.jsonl") as file:
             rows = [json.loads(line.split(" ", 1)[1]) for line in file if line.endswith("\n")]
         self.path, self.context = path, rows[0]["run"]["context"]
-        self.trainings = [row["training"] for row in rows[1:] if "training" in row]
-        # The control is the one loss that is in every trial.
-        self.control = collections.Counter(training["loss"] for training in self.trainings).most_common(1)[0][0]
+        # Without a generation, a training is of the last race, which is beyond the budget.
+        trainings = [row["training"] for row in rows[1:] if "training" in row]
+        self.trainings = [training for training in trainings if training["generation"] is not None]
+        self.control = ask(program, "loss", "show", "dice_ce")["canonical"]
         self.shown = ask(program, "inspect", str(path), "--all")
         self.founders = {
             row["canonical"]: row["origin"]

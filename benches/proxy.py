@@ -12,14 +12,16 @@ this rung and those below it, of one replicate; means are over all replicates, a
 """
 
 import argparse
+import collections
 import csv
 import itertools
+import json
 import pathlib
 import random
 import re
 import statistics
 
-from grammar import tau
+from grammar import ask, tau
 from strategies import dice, wilcoxon
 
 
@@ -42,13 +44,33 @@ def rungs(run):
         return
     text = (pathlib.Path(run) / "headroom.ron").read_text()
     losses = re.findall(r'"(\w+)"', re.search(r"losses: \[(.*?)\]", text, re.DOTALL)[1])
-    starts = 0
+    below = starts = scratch = 0
     for kind, steps, gains in re.findall(r"kind: (\w+).*?steps: (\d+).*?gains: \[(.*?)\]", text, re.DOTALL):
         values = [-1.0 if value == "None" else float(value) for value in re.findall(r"None|-?[\d.]+(?:e-?\d+)?", gains)]
-        if kind == "start":
-            starts += int(steps)
         what = {"start": f"start, {steps}", "scratch": f"scratch, {steps}", "both": "both"}[kind]
-        yield what, int(steps) if kind == "scratch" else starts, dict(zip(losses, values))
+        if kind == "start":
+            below, starts = starts, starts + int(steps)
+        # Whom trainings from scratch judge alone, nobody trains on the longest rung from a start.
+        paid = {"start": starts, "scratch": below + int(steps), "both": starts + scratch}[kind]
+        scratch = int(steps)
+        yield what, paid, dict(zip(losses, values))
+
+
+def single(program, run):
+    """Dice over the control by loss in one replicate of whatever has a last rung, one after the other: most losses get one."""
+    text = (pathlib.Path(run) / "headroom.ron").read_text()
+    names = re.findall(r'"(\w+)"', re.search(r"losses: \[(.*?)\]", text, re.DOTALL)[1])
+    names = {ask(program, "loss", "show", name)["canonical"]: name for name in names}
+    found = collections.defaultdict(dict)
+    with open(pathlib.Path(run) / "journal.jsonl") as file:
+        for row in (json.loads(line.split(" ", 1)[1]) for line in file):
+            training = row.get("training")
+            if training and ("scratch" in training["trial"] or "proxy" in training["trial"]):
+                kind, values = next(iter(training["trial"].items()))
+                score = training["outcome"].get("Trained")
+                dice = statistics.fmean(score["dice"]) if score else -1.0
+                found[kind, values.get("part"), values["replicate"]][names.get(training["loss"])] = dice
+    return found
 
 
 def halves(losses):
@@ -63,6 +85,8 @@ def main():
     parser.add_argument("--without", action="append", default=[], metavar="L", help="a loss that is left out, may be repeated")
     parser.add_argument("--sum", nargs=3, action="append", default=[], metavar=("NAME", "OTHER", "WEIGHT"),
                         help="Dice over Dice + CE on the last rung of one proxy, plus WEIGHT times that of another")
+    parser.add_argument("--single", action="append", default=[], metavar="RUN", help="a run of `evolve` whose replicates are told apart")
+    parser.add_argument("--lossgen", default="lossgen", help="the program, for `--single`")
     parser.add_argument("proxies", nargs="+", metavar="NAME=RUN")
     arguments = parser.parse_args()
     long = {name: cases for name, cases in trained(arguments.long).items() if name not in arguments.without}
@@ -96,6 +120,10 @@ def main():
                 f"  [{drawn[24]:+.2f}, {drawn[974]:+.2f}]   {tau(pairs(better, everywhere)):+11.2f}"
                 f"  {100 * sum(alike) / max(len(alike), 1):.0f} % of {len(alike)}"
             )
+    for run in arguments.single:
+        for (kind, part, replicate), dice in sorted(single(arguments.lossgen, run).items(), key=str):
+            value = tau([(dice[loss], mean(loss, everywhere)) for loss in order if loss in dice])
+            print(f"{run}: {kind}{f', 1/{part} of the steps' if part else ''}, replicate {replicate}: tau {value:+.2f}")
     # A run of `train` says Dice in per cent and not over the control.
     over = lambda name, loss: (last[name][loss] - last[name]["dice_ce"]) / (100 if last[name]["dice_ce"] > 1 else 1)
     for name, other, weight in arguments.sum:

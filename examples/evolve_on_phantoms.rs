@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     let data = Phantom { cases: 12, shape: [32, 32, 16], seed: 1 }.dataset(&Preprocess::default())?;
     let (train, validation) = (data.select(&[0, 1, 2, 3, 4, 5, 6, 7]), data.select(&[8, 9, 10, 11]));
 
-    // How a candidate is judged: so many steps from a start that is half trained.
+    // How a candidate is judged: sifted by a few steps from a start that is half trained, then trained from scratch.
     let patches = PatchSampler { patch: [16, 16, 16], batch: 2, foreground_share: 0.33 };
     let recipe = Recipe { steps: 60, learning_rate: 2e-3, patches, ..Recipe::default() };
     let window = Window::Sliding { patch: patches.patch, overlap: 0.5 };

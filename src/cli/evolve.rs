@@ -201,7 +201,7 @@ fn introduce_network(config: &Config, network: &UNet3dConfig, term: &Term) {
 }
 
 /// The steps of all rungs, and from scratch.
-fn rungs(config: &Config) -> String {
+pub(super) fn rungs(config: &Config) -> String {
     let rungs = if config.search.strategy == Strategy::Plain { 1 } else { config.search.rungs };
     let weight = config.search.scratch_weight;
     // What counts for nothing is not trained.

@@ -139,7 +139,7 @@ fn overview(population: &Population, winner: Option<&Winner>, arguments: &Argume
 fn noise(population: &Population) -> String {
     let shrinkage = population.shrinkage();
     match shrinkage.noise {
-        None => "leads are those of one training each: how far they are to be believed is not known".to_string(),
+        None => "too few losses have three trainings of a kind: half of a lead is believed after one, without knowing how much is noise".to_string(),
         Some(noise) => format!(
             "noise of one lead {noise:.4} Dice; of a lead over the middle ({:+.4}), {:.0} % are believed after one training, \
              {:.0} % after three",
@@ -167,7 +167,8 @@ fn operators(population: &Population) -> String {
     for (operator, tried) in &population.tried {
         rows.entry(operator).or_default()[0] = *tried;
     }
-    let header = ["made by", "tried", "trained", "to the end", "better than its parents", "elites"].map(String::from);
+    let header =
+        ["made by", "tried", "trained", "to the end", "better than its parents", "from scratch"].map(String::from);
     let row = |(operator, counts): (&str, [usize; 5])| {
         let tried = if counts[0] == 0 { "-".to_string() } else { counts[0].to_string() };
         let rest = counts[1..].iter().map(ToString::to_string);

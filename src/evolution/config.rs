@@ -71,7 +71,7 @@ pub struct SearchConfig {
     /// Mean Dice that a size costs in tournaments if it is as frequent as all together on an even spread; half of it, half
     /// as frequent: sizes that everybody has get rarer.
     pub crowding: f64,
-    /// Rungs of the proxy: on each a third survives, with three times the steps; the last has all of them.
+    /// Rungs of the proxy: on each a third survives, with three times the steps; on the last, what counts is trained.
     pub rungs: usize,
     /// Most replicates of the whole training, for elites and finalists.
     pub replicates: usize,
@@ -195,7 +195,7 @@ impl SearchConfig {
         ((self.population as f64 * self.turnover).round() as usize).clamp(1, room.max(1))
     }
 
-    /// The rungs, by what the steps are divided by: `[9, 3, 1]`.
+    /// The rungs, by what the steps from a start are divided by: `[9, 3, 1]`, the last a whole replicate.
     pub(super) fn parts(&self) -> Vec<u32> {
         (0..self.rungs as u32).rev().map(|depth| 3u32.pow(depth)).collect()
     }

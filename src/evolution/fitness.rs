@@ -118,7 +118,7 @@ impl fmt::Display for Outcome {
 pub enum Trial {
     /// From a half-trained start that all candidates share.
     Proxy {
-        /// The steps of the proxy are divided by this: 9 and 3 on the lower rungs, 1 on the last.
+        /// The steps of the recipe are divided by this: 9 and 3 on the lower rungs.
         part: u32,
         /// Another replicate has other patches and, where there are several, another start.
         replicate: u32,

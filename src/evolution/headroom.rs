@@ -93,13 +93,15 @@ impl Headroom {
         found.filter(|(_, formula)| formula.canonical() != control).take(most.unwrap_or(usize::MAX)).collect()
     }
 
-    /// Trains losses on every rung; `None` if the watcher wants to stop.
+    /// Trains losses on every rung; the longest from starts also where it does not count, if `whole`. `None` if the watcher
+    /// wants to stop.
     ///
     /// # Errors
     /// As [`Ledger::train`].
     pub(super) fn measure(
         losses: &[(String, Formula)],
         replicates: usize,
+        whole: bool,
         config: &SearchConfig,
         evaluator: &dyn Evaluator,
         ledger: &mut Ledger<'_>,
@@ -122,7 +124,8 @@ impl Headroom {
         };
         let mut rungs: Vec<Rung> = Vec::new();
         let mut last: Vec<Vec<Gain>> = Vec::new();
-        for part in config.parts() {
+        let judges = |part: u32| part > 1 || config.scratch_weight < 1.0;
+        for part in config.parts().into_iter().filter(|part| whole || judges(*part)) {
             let trial = |replicate| Trial::Proxy { part, replicate };
             let Some(gains) = measured(&trial)? else { return Ok(None) };
             rungs.push(Rung::of(Kind::Start(part), evaluator.steps(trial(0)), &gains, replicates));
@@ -166,18 +169,22 @@ impl Headroom {
              {:.4} Dice, spread between losses {:.4}): ",
             last.told_apart, last.pairs, last.noise, last.spread,
         );
-        text += if self.is_enough() {
-            "this proxy can tell losses apart."
+        let longer = if last.kind == Kind::Scratch { "proxy.scratch_steps" } else { "proxy.recipe.steps" };
+        text += &if self.is_enough() {
+            "this proxy can tell losses apart.".to_string()
         } else if last.noise_of_cases > of_the_mean {
             "this proxy cannot tell losses apart. The cases vary more than the trainings: judge on more validation volumes \
              (`split.validation`)."
+                .to_string()
         } else {
-            "this proxy cannot tell losses apart. The trainings vary more than the cases: train longer \
-             (`proxy.recipe.steps`), on larger batches or more volumes, or repeat more (`search.replicates`)."
+            format!(
+                "this proxy cannot tell losses apart. The trainings vary more than the cases: train longer (`{longer}`), on \
+                 larger batches or more volumes, or repeat more (`search.replicates`)."
+            )
         };
         for rung in &self.rungs[..self.rungs.len() - 1] {
             match (rung.kind, rung.tau) {
-                // The last rung and trainings from scratch are parts of what a search ranks by, and may disagree.
+                // All steps from a start, and trainings from scratch, may disagree: they do not sift.
                 (Kind::Start(part), Some(tau)) if part > 1 && tau < 0.3 => {
                     let _ = write!(
                         text,
@@ -190,7 +197,8 @@ impl Headroom {
             }
         }
         if let Some(sweep) = &self.sweep {
-            let error = last.noise / (sweep.replicates as f64).sqrt();
+            let from_starts = self.rungs.iter().find(|rung| rung.kind == Kind::Start(1)).unwrap_or(last);
+            let error = from_starts.noise / (sweep.replicates as f64).sqrt();
             let _ = write!(text, "\n{}", sweep.verdict(&self.losses, CLEAR * error));
         }
         text

@@ -23,9 +23,10 @@ pub struct Individual {
     pub origin: Origin,
     /// The loss.
     pub formula: Formula,
-    /// The rung at which it ended: its longest training had the steps of the proxy over this. 1 is the last rung.
+    /// The rung at which it ended: a training from a start had the steps of the recipe over this. 1 is the last rung, a whole
+    /// replicate.
     pub part: u32,
-    /// What that training gave; [`Outcome::Stalled`] if it failed the one from scratch.
+    /// What came of it there; [`Outcome::Stalled`] if it failed to train a network from scratch.
     pub outcome: Outcome,
     /// What it is beside the control, for every replicate of that training; none of a failure. On the last rung each is
     /// made of a training from scratch and one from a shared start, by their weights.

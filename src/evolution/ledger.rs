@@ -14,8 +14,8 @@ use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::run::{Journal, RunDir, read_journal};
 
-/// Version of the journal: 1 had no first line.
-const VERSION: u32 = 2;
+/// Version of the journal: 1 had no first line, 2 one training from scratch.
+const VERSION: u32 = 3;
 
 /// A line of the journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]

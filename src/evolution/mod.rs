@@ -129,7 +129,7 @@ impl Search<'_> {
     pub fn headroom(&self, watch: Watch<'_>) -> Result<Option<Headroom>> {
         let mut ledger = self.ledger()?;
         let losses = Headroom::losses(None);
-        let Some(headroom) = self.measure(&losses, 3, &mut ledger, watch)? else { return Ok(None) };
+        let Some(headroom) = self.measure(&losses, true, &mut ledger, watch)? else { return Ok(None) };
         let formulas: Vec<&Formula> = losses.iter().map(|(_, formula)| formula).collect();
         let Some(sweep) = Sweep::measure(&formulas, &mut ledger, watch)? else { return Ok(None) };
         let headroom = Headroom { sweep: Some(sweep), ..headroom };
@@ -140,7 +140,7 @@ impl Search<'_> {
     /// The short form of the report: a few losses and two replicates.
     fn headroom_of(&self, ledger: &mut Ledger<'_>, watch: Watch<'_>) -> Result<Option<Headroom>> {
         let losses = Headroom::losses(Some(self.breeder.config.headroom));
-        let found = self.measure(&losses, 2, ledger, watch)?;
+        let found = self.measure(&losses, false, ledger, watch)?;
         if let Some(headroom) = &found
             && !ledger.tell(&Event::Headroom { verdict: headroom.verdict() }, watch)?
         {
@@ -152,12 +152,13 @@ impl Search<'_> {
     fn measure(
         &self,
         losses: &[(String, Formula)],
-        replicates: usize,
+        whole: bool,
         ledger: &mut Ledger<'_>,
         watch: Watch<'_>,
     ) -> Result<Option<Headroom>> {
         let config = self.breeder.config;
-        let found = Headroom::measure(losses, replicates, config, self.evaluator, ledger, watch)?;
+        let replicates = if whole { 3 } else { 2 };
+        let found = Headroom::measure(losses, replicates, whole, config, self.evaluator, ledger, watch)?;
         if let Some(headroom) = &found {
             self.run.write(HEADROOM, notation::to_text(headroom)?.as_bytes())?;
         }

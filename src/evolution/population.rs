@@ -77,8 +77,8 @@ struct Document {
 
 /// What every version of a document has.
 #[derive(Deserialize)]
-struct Versioned {
-    version: u32,
+pub(super) struct Versioned {
+    pub(super) version: u32,
 }
 
 impl Population {

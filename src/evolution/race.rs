@@ -86,6 +86,7 @@ fn from_scratch(
 fn fail(racer: &mut Individual, failure: Outcome) {
     racer.outcome = failure;
     racer.gains.clear();
+    racer.scratch = None;
 }
 
 /// Sorts a population, best first.
@@ -197,7 +198,7 @@ pub(super) fn finals(
     sort(&mut racing);
     // Half of them by what is believed, the others by what was seen: a race is what tells luck from merit.
     let hoped = racing.split_off(config.finalists.div_ceil(2).min(racing.len()));
-    racing.extend(most_seen(hoped, config.finalists - racing.len()));
+    racing.extend(most_seen(hoped, config.finalists - racing.len(), &population.shrinkage()));
     let mut left: Vec<Finalist> = Vec::new();
     for number in 1..config.replicates {
         let mut open: Vec<&mut Individual> = racing.iter_mut().filter(|one| one.gains.len() == number).collect();
@@ -242,8 +243,8 @@ pub(super) fn finals(
 }
 
 /// Those with the largest gains, unshrunk.
-fn most_seen(mut individuals: Vec<Individual>, count: usize) -> Vec<Individual> {
-    individuals.sort_by(|a, b| b.gain().total_cmp(&a.gain()).then(a.id.cmp(&b.id)));
+fn most_seen(mut individuals: Vec<Individual>, count: usize, shrinkage: &Shrinkage) -> Vec<Individual> {
+    individuals.sort_by(|a, b| shrinkage.seen(b).total_cmp(&shrinkage.seen(a)).then(a.id.cmp(&b.id)));
     individuals.truncate(count);
     individuals
 }
@@ -286,4 +287,24 @@ pub(super) fn measured(
         return Ok(Measured::Stopped);
     }
     Ok(if one.scratch.is_some() { Measured::Trained(Box::new(one)) } else { Measured::Failed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fitness::Gain;
+    use super::*;
+
+    #[test]
+    fn who_was_seen_to_lead_is_a_finalist_whatever_is_believed() {
+        let gain = |dice: f64| Gain { dice: vec![dice], hd95_mm: 0.0 };
+        let one = |id, gains: &[f64]| {
+            Individual::with_gains(id, "(mean abs_diff)", gains.iter().copied().map(gain).collect())
+        };
+        let all = vec![one(0, &[0.01, 0.02, 0.03]), one(1, &[0.03]), one(2, &[0.02]), one(3, &[-0.01])];
+        let shrinkage = Shrinkage { middle: 0.0, k: 10.0, noise: None, luck: vec![0.0, 0.01, 0.02] };
+        assert!(shrinkage.shrunk(&all[0]) > shrinkage.shrunk(&all[2]));
+        let found: Vec<u64> = most_seen(all, 3, &shrinkage).iter().map(|one| one.id).collect();
+        // The gains of the first are as good as 0.01 of the first replicate.
+        assert_eq!(found, [1, 2, 0]);
+    }
 }

@@ -23,11 +23,13 @@ pub(super) struct Replicate {
     pub(super) scratch: Option<f64>,
 }
 
-/// Which trainings a replicate is made of.
-fn trials(number: u32, config: &SearchConfig) -> impl Iterator<Item = Trial> {
-    let start = (config.scratch_weight < 1.0).then_some(Trial::full(number));
-    let scratch = (config.scratch_weight > 0.0).then_some(Trial::Scratch { replicate: number });
-    start.into_iter().chain(scratch)
+/// Which trainings a replicate is made of, by its number, and the share of a gain that each makes. What makes nothing of it is
+/// not trained.
+pub(super) fn parts(config: &SearchConfig) -> impl Iterator<Item = (fn(u32) -> Trial, f64)> {
+    let start: fn(u32) -> Trial = Trial::full;
+    let scratch: fn(u32) -> Trial = |replicate| Trial::Scratch { replicate };
+    let parts = [(start, 1.0 - config.scratch_weight), (scratch, config.scratch_weight)];
+    parts.into_iter().filter(|(_, share)| *share > 0.0)
 }
 
 /// Trains losses; whoever fails the first training does not begin the second. False if the watcher wants to stop.
@@ -43,11 +45,11 @@ pub(super) fn train(
     watch: Watch<'_>,
 ) -> Result<bool> {
     let mut alive = losses.to_vec();
-    for trial in trials(number, config) {
-        if !alive.is_empty() && !ledger.train(stage, trial, &alive, watch)? {
+    for (trial, _) in parts(config) {
+        if !alive.is_empty() && !ledger.train(stage, trial(number), &alive, watch)? {
             return Ok(false);
         }
-        alive.retain(|loss| ledger.gain(trial, loss).is_some());
+        alive.retain(|loss| ledger.gain(trial(number), loss).is_some());
     }
     Ok(true)
 }
@@ -63,11 +65,11 @@ pub(super) fn read(
     ledger: &Ledger<'_>,
 ) -> std::result::Result<Replicate, Outcome> {
     let mut found: Option<Replicate> = None;
-    for trial in trials(number, config) {
-        let (gain, score) = gain(trial, loss, ledger)?;
+    for (trial, share) in parts(config) {
+        let (gain, score) = gain(trial(number), loss, ledger)?;
         found = Some(match found {
             None => Replicate { gain, score, scratch: None },
-            Some(start) => Replicate { gain: start.gain.with(&gain, config.scratch_weight), ..start },
+            Some(start) => Replicate { gain: start.gain.with(&gain, share), ..start },
         });
     }
     let found = found.expect("a weight is below 1 or above 0");

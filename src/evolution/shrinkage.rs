@@ -30,8 +30,10 @@ const BELIEVED: (f64, f64) = (0.1, 10.0);
 /// this replicate and in the first.
 const LUCK: f64 = 0.5;
 
-/// Rounds of alternation: what is left then is less than a thousandth of what it began with.
-const ROUNDS: usize = 20;
+/// Rounds of alternation, at most, and what nobody would see of a change, in Dice: rounds are quick, and the more replicates
+/// there are, the more it takes.
+const ROUNDS: usize = 1000;
+const SETTLED: f64 = 1e-7;
 
 impl Shrinkage {
     /// From everybody who was trained to the end.
@@ -42,12 +44,19 @@ impl Shrinkage {
         let mut found = Self { middle: 0.0, k: 1.0, noise: None, luck: vec![0.0; replicates] };
         for _ in 0..ROUNDS {
             found.estimate(&gains);
-            if replicates < 2 {
+            let luck: Vec<f64> = (0..replicates).map(|replicate| found.luck_of(replicate, &gains)).collect();
+            let moved = luck.iter().zip(&found.luck).map(|(new, old)| (new - old).abs()).fold(0.0, f64::max);
+            found.luck = luck;
+            if moved < SETTLED {
                 break;
             }
-            found.luck = (0..replicates).map(|replicate| found.luck_of(replicate, &gains)).collect();
         }
         found
+    }
+
+    /// Mean gain without luck, as it was seen; negative infinity of a failure.
+    pub(super) fn seen(&self, individual: &Individual) -> f64 {
+        if individual.is_through() { mean(&self.fair(&means(individual))) } else { individual.gain() }
     }
 
     /// What is to be believed of somebody's lead over the control; negative infinity of a failure.

@@ -13,8 +13,9 @@ use super::fitness::{Gain, Score, Trial};
 use super::individual::Individual;
 use super::ledger::{Ledger, Stage};
 use super::mutate::{CONSTANT_STEP, constants, removals};
-use super::population::Population;
+use super::population::{Population, Versioned};
 use super::race::{self, Measured, case_differences};
+use super::replicate;
 use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::formula::fingerprint::distance;
@@ -64,7 +65,7 @@ pub struct Winner {
     pub from_scratch: Option<Lead>,
     /// Mean HD95 less the control's, in mm.
     pub hd95_gain_mm: f64,
-    /// Mean Dice of the control on the same replicates, from the shared starts if they count, or else from scratch.
+    /// Mean Dice of the control in the same trainings, by the same weights.
     pub control_dice: f64,
     /// Mean HD95 of the control in the same trainings, in mm.
     pub control_hd95_mm: f64,
@@ -165,15 +166,19 @@ impl Winner {
         if !path.is_file() {
             return Ok(None);
         }
-        let winner: Self = notation::load(&path)?;
-        if winner.version != VERSION {
+        let text = notation::read(&path)?;
+        // A file of another version is told by its version, not by the first field that is not known.
+        if let Ok(Versioned { version }) = notation::from_text(WINNER, &text)
+            && version != VERSION
+        {
             return Err(Fault::new("unknown version of a winner")
                 .file(path)
                 .field("version")
                 .expected(VERSION)
-                .found(winner.version)
+                .found(version)
                 .hint("move the file away; `lossgen evolve --resume` makes it again"));
         }
+        let winner: Self = notation::from_text(WINNER, &text).map_err(|fault: Fault| fault.file(&path))?;
         Ok((winner.generation == generation).then_some(winner))
     }
 
@@ -221,15 +226,20 @@ impl Finals<'_, '_> {
         let Some(first) = finalists.first().filter(|first| first.dropped.is_none()) else { return Ok(None) };
         let Some((winner, tuning)) = self.tuned(&first.individual, watch)? else { return Ok(None) };
         let Some(changes) = self.taken_apart(&winner.formula, watch)? else { return Ok(None) };
-        let gains = |trial: fn(u32) -> Trial| -> Vec<Gain> {
-            (0..winner.gains.len()).filter_map(|n| self.ledger.gain(trial(n as u32), &winner.formula)).collect()
+        let replicates = 0..winner.gains.len() as u32;
+        let lead = |trial: fn(u32) -> Trial| {
+            let gains = replicates.clone().filter_map(|number| self.ledger.gain(trial(number), &winner.formula));
+            Lead::of(&gains.collect::<Vec<_>>())
         };
-        let (from_starts, from_scratch) = (gains(Trial::full), gains(|replicate| Trial::Scratch { replicate }));
-        let judged = |n: usize| match from_starts.len() {
-            0 => Trial::Scratch { replicate: n as u32 },
-            _ => Trial::full(n as u32),
+        let control = |value: fn(&Score) -> f64| -> f64 {
+            let of = |trial: fn(u32) -> Trial| {
+                let scores = replicates.clone().filter_map(|number| self.ledger.control(trial(number)));
+                mean(&scores.map(value).collect::<Vec<_>>())
+            };
+            replicate::parts(self.breeder.config).map(|(trial, share)| share * of(trial)).sum()
         };
-        let controls: Vec<&Score> = (0..winner.gains.len()).filter_map(|n| self.ledger.control(judged(n))).collect();
+        // What counts for nothing may have been trained for a report about headroom; a result does not depend on that.
+        let starts_count = self.breeder.config.scratch_weight < 1.0;
         let contender = |finalist: &race::Finalist| Contender {
             id: finalist.individual.id,
             loss: finalist.individual.formula.to_string(),
@@ -244,11 +254,11 @@ impl Finals<'_, '_> {
             id: winner.id,
             loss: winner.formula.to_string(),
             gain: Lead::of(&winner.gains).expect("whoever wins a race was in it"),
-            from_starts: Lead::of(&from_starts),
-            from_scratch: Lead::of(&from_scratch),
+            from_starts: if starts_count { lead(Trial::full) } else { None },
+            from_scratch: lead(|replicate| Trial::Scratch { replicate }),
             hd95_gain_mm: winner.surface_gain(),
-            control_dice: mean(&controls.iter().map(|score| score.mean_dice()).collect::<Vec<_>>()),
-            control_hd95_mm: mean(&controls.iter().map(|score| score.mean_hd95_mm()).collect::<Vec<_>>()),
+            control_dice: control(Score::mean_dice),
+            control_hd95_mm: control(Score::mean_hd95_mm),
             replicates: winner.gains.len(),
             scratch: winner.scratch.unwrap_or(0.0),
             tuning,
@@ -261,7 +271,7 @@ impl Finals<'_, '_> {
     }
 
     /// Where the winner is tuned and taken apart, all of it in the same trial. From scratch, if that counts, and on a replicate
-    /// that nobody was chosen by; else on the last rung but one.
+    /// by which no finalist was chosen; else on the last rung but one.
     fn trial(&self) -> Trial {
         let config = self.breeder.config;
         if config.scratch_weight > 0.0 {

@@ -2,8 +2,8 @@
 //!
 //! All candidates of a trial start from the same weights and see the same patches in the same order, the control too. Most
 //! trials start from half-trained networks, because a few steps tell there what takes hundreds from nothing. There are
-//! several, made by different losses with different steps and seeds, and rungs and replicates take turns with them: measured on
-//! hippocampus volumes, one start ranks the losses of the catalog nearly by lot (Kendall's tau +0.10 with long trainings).
+//! several, made by different losses with different steps and seeds, of which every rung and every replicate has another: measured
+//! on hippocampus volumes, one start ranks the losses of the catalog nearly by lot (Kendall's tau +0.10 with long trainings).
 //!
 //! They sift and do not judge. Losses that polish a trained network and never train one lead from every start (the worst
 //! tenth of abs(p - y), say, gained 0.14 Dice on phantoms and reached 0.18 alone), and each start has opinions. A training from

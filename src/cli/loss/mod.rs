@@ -104,6 +104,7 @@ fn show(typed: &str, common: &Common, term: &Term) -> fault::Result<()> {
         let values: serde_json::Map<String, serde_json::Value> =
             formula.parameters().into_iter().map(|(name, value)| (name.to_string(), value.into())).collect();
         let result = serde_json::json!({
+            "canonical": formula.canonical().to_string(),
             "formula": formula.to_string(), "infix": formula.infix(), "latex": formula.latex(), "parameters": values,
             "switches": entry.map_or(Vec::new(), |entry| entry.switches.iter().map(|switch| switch.name).collect()),
             "source": entry.map(|entry| entry.source), "elsewhere": entry.map(|entry| entry.elsewhere),

@@ -1,6 +1,7 @@
 //! What a configuration would do to a dataset: found out by everything but training.
 
 use super::super::config::Config;
+use super::super::evolve::rungs;
 use super::super::term::Term;
 use crate::data::Dataset;
 use crate::data::folds::{self, Holdout};
@@ -64,8 +65,6 @@ impl Plan {
             format!("{} levels, width {}, {} parameters, {flat}", network.levels, network.width, network.parameters())
         };
         let search = &config.search;
-        let rungs = (0..search.rungs as u32).rev().map(|depth| config.proxy.recipe.steps.div_ceil(3usize.pow(depth)));
-        let rungs: Vec<String> = rungs.map(|steps| steps.to_string()).collect();
         let each: Vec<String> = folds.iter().map(|(train, test)| format!("{train} + {test}")).collect();
         vec![
             (
@@ -98,7 +97,7 @@ impl Plan {
                     "{} losses a generation, at most {} generations, rungs of {} steps",
                     search.population,
                     search.generations + 1,
-                    rungs.join(", ")
+                    rungs(config)
                 ),
             ),
             ("", network(proxy)),
