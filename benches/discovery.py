@@ -4,7 +4,7 @@
 
 Journals are read in the order in which trainings were finished. A loss is *scored* when its first whole replicate is done: Dice
 over the control's in the same trainings, case by case, from scratch and from a start by their weights in the run. The
-question is when a search first had a loss that scores above Dice + CE, and above the best loss of the catalog that the run
+question is when a search first had a loss of its own, no founder, that scores above Dice + CE, and above the best loss of the catalog that the run
 with the same seed of the arm `--catalog` scored: runs with one seed have the same starts and patches, so the luck of the
 control is in both. Wilcoxon's signed-rank test over the validation cases asks whether the difference is there at all (p < 0.05,
 not corrected: a search looks at many losses). A search that never had such a loss counts as its whole length, which is then a
@@ -78,7 +78,8 @@ class Run:
         """When a loss first scored above another in the cases; how far the search went, if none did."""
         for paid, loss, score in self.scored():
             differences = [a - b for a, b in zip(score, than)]
-            if loss != self.control and statistics.fmean(differences) > 0 and wilcoxon(differences) < 0.05:
+            own = loss != self.control and loss not in self.founders
+            if own and statistics.fmean(differences) > 0 and wilcoxon(differences) < 0.05:
                 return paid, True
         return (*self.spent(), len({training["loss"] for training in self.trainings})), False
 
@@ -128,7 +129,8 @@ def main():
             means = [statistics.fmean(values) for values in zip(*(paid for paid, _ in reached))]
             print(f"  above {what}: {sum(hit for _, hit in reached)} of {len(runs)} runs; mean trainings {mark}{means[0]:.0f}, "
                   f"steps {mark}{means[1]:.0f}, losses {mark}{means[2]:.0f}")
-        best = [max(statistics.fmean(score) for _, _, score in run.scored()) for run in runs]
+        own = lambda run: (statistics.fmean(score) for _, loss, score in run.scored() if loss != run.control)
+        best = [max(own(run)) for run in runs]
         print(f"  best score of one replicate: {', '.join(f'{score:+.4f}' for score in best)}")
 
 
