@@ -58,6 +58,7 @@ def main():
     (dice, seeds), (surfaces, _) = values(arguments.audit, "dice"), values(arguments.audit, "hd95")
     order = sorted(dice, key=lambda loss: -statistics.fmean(dice[loss].values()))
     cases = sorted(dice[arguments.base[0]])
+    order = [loss for loss in order if sorted(dice[loss]) == cases]  # the others are still trained
     print(f"{len(cases)} test volumes; Dice [%], sd over seeds, HD95 [mm]")
     for loss in order:
         own = [100 * value for value in seeds[loss].values()]
@@ -71,6 +72,8 @@ def main():
         for loss in found:
             means = drawn(over(loss))
             print(f"  {statistics.fmean(over(loss)):+.2f} [{means[249]:+.2f}, {means[9750]:+.2f}]  p = {ps[loss]:.1e}  {loss}")
+    if not arguments.searches:
+        return
     canonical = {ask(arguments.lossgen, "loss", "show", loss)["canonical"]: loss for loss in order}
     for search in arguments.searches:
         winner = ask(arguments.lossgen, "inspect", str(search))["winner"]

@@ -188,6 +188,9 @@ fn introduce(config: &Config, dataset: &Dataset, split: &Holdout, run: &RunDir, 
         config.proxy.warm_steps,
         common.threads(),
     ));
+    if let Some(remark) = config.proxy.window.remark(config.proxy.recipe.patches.patch) {
+        term.say(&remark);
+    }
     term.say(&format!("run: {}\n", run.path().display()));
 }
 

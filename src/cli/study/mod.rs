@@ -135,6 +135,9 @@ impl Plan {
         let runs = typed.runs.iter().map(|run| run.display().to_string()).collect::<Vec<_>>().join(" and ");
         let seen = if runs.is_empty() { String::new() } else { format!(", none of them seen by the search of {runs}") };
         term.say(&format!("{}: {} cases{seen}", dataset.name, cases.len()));
+        if let Some(remark) = config.train.window.remark(recipe.patches.patch) {
+            term.say(&remark);
+        }
         let manifest = StudyManifest {
             lossgen: env!("CARGO_PKG_VERSION").to_string(),
             kernels: crate::nn::kernel_path().name_at(recipe.precision),
