@@ -179,7 +179,7 @@ fn introduce(config: &Config, dataset: &Dataset, split: &Holdout, run: &RunDir, 
     ));
     let search = &config.search;
     term.say(&format!(
-        "search ({}): {} losses, at most {} generations; rungs of {} steps ({} shared starts of up to {} steps, {} threads)",
+        "search ({}): {} losses, at most {} generations; rungs of {} ({} shared starts of up to {} steps, {} threads)",
         Strategy::ALL.iter().find(|(_, strategy)| *strategy == search.strategy).map_or("", |(name, _)| *name),
         search.population,
         search.generations + 1,
@@ -210,8 +210,10 @@ pub(super) fn rungs(config: &Config) -> String {
     // What counts for nothing is not trained.
     let last = usize::from(weight == 1.0);
     let steps = |depth: usize| config.proxy.recipe.steps.div_ceil(3usize.pow(depth as u32)).to_string();
-    let scratch = (weight > 0.0).then(|| format!("{} from scratch", config.proxy.scratch_steps()));
-    (last..rungs).rev().map(steps).chain(scratch).collect::<Vec<_>>().join(", ")
+    let scratch = (weight > 0.0).then(|| format!("{} steps from scratch", config.proxy.scratch_steps()));
+    let starts = (last..rungs).rev().map(steps).collect::<Vec<_>>().join(", ");
+    let starts = (!starts.is_empty()).then(|| format!("{starts} steps"));
+    starts.into_iter().chain(scratch).collect::<Vec<_>>().join(", then ")
 }
 
 /// What was found, beside what everybody uses, and what to do next.

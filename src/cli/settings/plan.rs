@@ -94,7 +94,7 @@ impl Plan {
             (
                 "",
                 format!(
-                    "{} losses a generation, at most {} generations, rungs of {} steps",
+                    "{} losses a generation, at most {} generations, rungs of {}",
                     search.population,
                     search.generations + 1,
                     rungs(config)
