@@ -14,7 +14,6 @@ use lossgen::grammar::Grammar;
 use lossgen::nn::UNet3dConfig;
 use lossgen::run::RunDir;
 use lossgen::training::Recipe;
-use lossgen::training::infer::Window;
 use lossgen::training::proxy::{Proxy, ProxyConfig};
 
 fn main() -> Result<()> {
@@ -25,8 +24,7 @@ fn main() -> Result<()> {
     // How a candidate is judged: sifted by a few steps from a start that is half trained, then trained from scratch.
     let patches = PatchSampler { patch: [16, 16, 16], batch: 2, foreground_share: 0.33 };
     let recipe = Recipe { steps: 60, learning_rate: 2e-3, patches, ..Recipe::default() };
-    let window = Window::Sliding { patch: patches.patch, overlap: 0.5 };
-    let config = ProxyConfig { warm_steps: 120, recipe, window, ..ProxyConfig::default() };
+    let config = ProxyConfig { warm_steps: 120, recipe, ..ProxyConfig::default() };
     let stop = AtomicBool::new(false);
     let (digest, seed, threads) = (data.digest.as_str(), 1, 2);
     let network = UNet3dConfig { width: 4, levels: 2, ..UNet3dConfig::default() };

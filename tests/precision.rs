@@ -61,8 +61,7 @@ fn results_of_different_precision_have_different_contexts_and_kernels() {
     let stop = AtomicBool::new(false);
     let context = |precision| {
         let recipe = recipe(precision, 2);
-        let window = Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 };
-        let config = ProxyConfig { warm_steps: 2, recipe, window, ..ProxyConfig::default() };
+        let config = ProxyConfig { warm_steps: 2, recipe, ..ProxyConfig::default() };
         let (train, validation) = (data.select(&[0, 1]), data.select(&[2]));
         let (digest, stop) = (data.digest.as_str(), &stop);
         let proxy = Proxy { config: &config, network: NETWORK, train, validation, digest, seed: 1, threads: 1, stop };

@@ -9,7 +9,6 @@ use lossgen::losses::named;
 use lossgen::nn::UNet3dConfig;
 use lossgen::run::RunDir;
 use lossgen::training::Recipe;
-use lossgen::training::infer::Window;
 use lossgen::training::proxy::{Proxy, ProxyConfig};
 
 fn phantoms() -> Dataset {
@@ -20,8 +19,7 @@ fn phantoms() -> Dataset {
 fn outcomes(data: &Dataset, trial: Trial, losses: &[Formula], seed: u64, threads: usize) -> Vec<Outcome> {
     let patches = PatchSampler { patch: [16, 24, 16], batch: 2, foreground_share: 0.33 };
     let recipe = Recipe { steps: 100, learning_rate: 2e-3, patches, ..Recipe::default() };
-    let window = Window::Sliding { patch: patches.patch, overlap: 0.5 };
-    let config = ProxyConfig { warm_steps: 240, recipe, window, ..ProxyConfig::default() };
+    let config = ProxyConfig { warm_steps: 240, recipe, ..ProxyConfig::default() };
     let stop = AtomicBool::new(false);
     let proxy = Proxy {
         config: &config,

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lossgen::evolution::{
-    Breeder, Evaluator, Event, Origin, Outcome, Population, Score, Search, SearchConfig, StopReason, Trial, control,
-    newest_population,
+    Breeder, Evaluator, Event, Origin, Outcome, Population, Score, Search, SearchConfig, StopReason, Strategy, Trial,
+    control, newest_population,
 };
 use lossgen::fault::{Fault, Kind, Result};
 use lossgen::formula::Formula;
@@ -324,6 +324,36 @@ fn without_gates_anything_is_trained_and_with_them_what_can_be() {
     assert!(
         all.everybody().all(|one| one.traits.and_then(|traits| traits.descent).is_some_and(|score| score >= LEAST))
     );
+}
+
+#[test]
+fn guesses_are_the_first_founders_and_one_that_is_none_is_told() {
+    let with = |guesses: [&str; 2]| {
+        let guesses = guesses.map(String::from).to_vec();
+        SearchConfig { population: 8, founders: 3, generations: 0, gates: cheap(), guesses, ..plain() }
+    };
+    let home = tempfile::tempdir().unwrap();
+    let go = |name: &str, config: &SearchConfig| {
+        attempt_with(&home.path().join(name), 1, config, &Toy::default(), &mut |_| true)
+    };
+    let guesses = ["tversky(fp_weight=0.7, fn_weight=0.3)", "(mean (^ abs_diff 1.5))"];
+    let (population, _) = go("good", &with(guesses)).unwrap();
+    let names: Vec<String> = population.everybody().map(|one| one.origin.name()).collect();
+    assert_eq!(names[..2], guesses);
+    assert_eq!(names[2..5], ["ce", "weighted_ce", "topk"], "the catalog has its places beside them: {names:?}");
+    assert!(names[5..].iter().all(|name| name == "random"), "{names:?}");
+
+    let settled = SearchConfig { strategy: Strategy::Plain, ..with(guesses) };
+    let (population, _) = go("plain", &settled).unwrap();
+    assert!(
+        population.everybody().all(|one| one.origin == Origin::Random),
+        "textbook genetic programming has no guesses"
+    );
+
+    for (guesses, field) in [(["ce", "boundary"], "search.guesses[1]"), (["tverski", "ce"], "search.guesses[0]")] {
+        let fault = go("bad", &with(guesses)).unwrap_err().to_string();
+        assert!(fault.contains(field), "{fault}");
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::losses::form::{Classes, Form};
 use crate::nn::UNet3dConfig;
 use crate::notation;
 use crate::training::Recipe;
-use crate::training::infer::Window;
+use crate::training::infer::{Window, WindowSetting};
 use crate::training::learn::LearnConfig;
 use crate::training::proxy::ProxyConfig;
 
@@ -150,7 +150,7 @@ pub(super) struct TrainConfig {
     /// How each network is trained.
     pub(super) recipe: Recipe,
     /// How test volumes are predicted.
-    pub(super) window: Window,
+    pub(super) window: WindowSetting,
     /// Axes along which they are mirrored as well; logits are averaged.
     pub(super) mirror: Vec<Axis>,
     /// Steps between two checkpoints of a training: what a kill loses at most. 0 for none.
@@ -160,8 +160,15 @@ pub(super) struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         let recipe = Recipe { steps: 1000, ..Recipe::default() };
-        let window = Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 };
+        let window = WindowSetting::default();
         Self { folds: 3, splits: None, recipe, window, mirror: Vec::new(), checkpoint: CHECKPOINT }
+    }
+}
+
+impl TrainConfig {
+    /// How test volumes are predicted.
+    pub(super) fn window(&self) -> Window {
+        self.window.of(self.recipe.patches.patch)
     }
 }
 
@@ -241,9 +248,9 @@ impl Config {
                 .expected("a number of GiB, 0 to keep every set in files")
                 .found(self.cache.above_gib));
         }
-        self.train.window.check().map_err(|fault| fault.within("train.window"))?;
         self.proxy.check().map_err(|fault| fault.within("proxy"))?;
         self.train.recipe.check().map_err(|fault| fault.within("train.recipe"))?;
+        self.train.window().check().map_err(|fault| fault.within("train.window"))?;
         self.learn.check().map_err(|fault| fault.within("learn"))?;
         self.compare.check().map_err(|fault| fault.within("compare"))?;
         self.fits_in_memory()?;
@@ -283,8 +290,8 @@ impl Config {
             ("proxy.recipe.patches", batch(&self.proxy.recipe)),
             ("learn.recipe.patches", batch(&self.learn.recipe)),
             ("train.recipe.patches", batch(&self.train.recipe)),
-            ("proxy.window.patch", seen(self.proxy.window)),
-            ("train.window.patch", seen(self.train.window)),
+            ("proxy.window.patch", seen(self.proxy.window())),
+            ("train.window.patch", seen(self.train.window())),
         ];
         for (field, (patch, batch)) in sizes {
             let values = patch.iter().chain([&batch, &self.network.width]).map(|n| *n as f64).product::<f64>();

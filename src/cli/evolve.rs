@@ -39,6 +39,10 @@ pub(super) struct Arguments {
     /// Losses of the catalog in the first population, in the order of `lossgen loss list`
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     founders: Option<usize>,
+    /// A loss for the first population, before those of the catalog: `tversky(fp_weight=0.7, fn_weight=0.3)` or a formula; may be
+    /// repeated, and joins those of the configuration
+    #[arg(long = "guess", value_name = "L", conflicts_with = "resume")]
+    guesses: Vec<String>,
     /// Grammar: the name of a built-in one, or a RON file
     #[arg(long, value_name = "G", conflicts_with = "resume")]
     grammar: Option<String>,
@@ -154,6 +158,7 @@ fn configure(arguments: &Arguments, old: Option<&Manifest>, common: &Common) -> 
     search.generations = arguments.generations.unwrap_or(search.generations);
     search.population = arguments.population.unwrap_or(search.population);
     search.founders = arguments.founders.unwrap_or(search.founders);
+    search.guesses.extend(arguments.guesses.iter().cloned());
     search.strategy = arguments.strategy.unwrap_or(search.strategy);
     search.most_trainings = arguments.most_trainings.or(search.most_trainings);
     search.most_steps = arguments.most_steps.or(search.most_steps);

@@ -23,6 +23,7 @@ use crate::gates::{Archive, Gates, Rejection, Traits};
 use crate::grammar::{Census, Grammar};
 use crate::losses::catalog::CATALOG;
 use crate::losses::greedy::Greedy;
+use crate::losses::{self, Loss};
 use crate::rng::{Purpose, stream};
 
 /// Largest losses of the atlas that is walked over where a grammar is enumerated and no size is asked for.
@@ -120,13 +121,16 @@ impl Breeder<'_> {
         }
     }
 
-    /// The catalog as far as it is in the language and there are places for it, then losses of the atlas or random ones.
+    /// Losses that were asked for, the catalog as far as it is in the language and there are places for it, then losses of the
+    /// atlas or random ones.
     fn founders(&self, memory: &mut Memory) -> Result<Option<Brood>> {
         let mut novelty = Novelty::after(None, self.grammar, &mut memory.archive, memory.atlas.as_ref());
         let (mut children, mut skipped) = (Vec::new(), Vec::new());
-        let most = self.config.founders.min(self.config.population);
-        for entry in CATALOG {
-            let formula = entry.formula().canonical();
+        let guesses = self.guesses()?;
+        let most = (self.config.founders + guesses.len()).min(self.config.population);
+        let catalog = CATALOG.iter().map(|entry| Loss { name: entry.name.to_string(), formula: entry.formula() });
+        for Loss { name, formula } in guesses.into_iter().chain(catalog) {
+            let formula = formula.canonical();
             let admitted = match self.grammar.check_loss(&formula) {
                 _ if children.len() >= most => Err("the places for founders are taken".to_string()),
                 Err(fault) => Err(fault.summary().to_string()),
@@ -138,9 +142,9 @@ impl Breeder<'_> {
             match admitted {
                 // Without founders nobody asks for their names.
                 Err(_) if most == 0 => {}
-                Err(reason) => skipped.push(Event::FounderSkipped { name: entry.name.to_string(), reason }),
+                Err(reason) => skipped.push(Event::FounderSkipped { name, reason }),
                 Ok((formula, traits)) => {
-                    let origin = Origin::Founder(entry.name.to_string());
+                    let origin = Origin::Founder(name);
                     children.push(Unborn { island: 0, parents: Vec::new(), origin, formula, traits });
                 }
             }
@@ -162,6 +166,25 @@ impl Breeder<'_> {
         let islands = self.config.islands();
         children.iter_mut().enumerate().for_each(|(place, child)| child.island = place % islands);
         Ok(Some(Brood { children, skipped, tally: novelty.tally }))
+    }
+
+    /// The losses that were asked for.
+    ///
+    /// # Errors
+    /// If one is none, or not in the grammar: who asks for it wants to know.
+    fn guesses(&self) -> Result<Vec<Loss>> {
+        let guess = |(place, typed): (usize, &String)| {
+            let loss = losses::named(typed)?;
+            self.grammar.check_loss(&loss.formula.canonical()).map_err(|fault| {
+                Fault::new("a guess is not in the grammar of the search")
+                    .field(format!("search.guesses[{place}]"))
+                    .expected(format!("a loss of `{}`", self.grammar.name))
+                    .found(format!("`{typed}`: {}", fault.summary()))
+                    .hint("`lossgen grammar check` says why; choose another grammar with `--grammar`")
+            })?;
+            Ok(loss)
+        };
+        self.config.guesses.iter().enumerate().map(guess).collect()
     }
 
     /// A loss that owes nothing to anybody: of the atlas the next one or the one that is farthest from all who are known,

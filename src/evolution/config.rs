@@ -6,6 +6,7 @@ use super::strategy::Strategy;
 use crate::fault::{Fault, Result};
 use crate::formula::LONGEST;
 use crate::gates::Open;
+use crate::losses;
 
 /// Version of the table of defaults below: it changes whenever a default does, so that no upgrade changes a study
 /// silently. A run keeps the settings with which it began.
@@ -30,6 +31,9 @@ pub struct SearchConfig {
     pub turnover: f64,
     /// Most losses of the catalog, in its order, in the first population; the rest of it is of the atlas or random.
     pub founders: usize,
+    /// Losses of whoever asks, as they are typed (`tversky(fp_weight=0.7, fn_weight=0.3)`, a formula), in the first population before
+    /// those of the catalog: what is known to be good on such data is to be beaten, not found again.
+    pub guesses: Vec<String>,
     /// Largest losses of the atlas, in words. Those that are farthest from everything known join the founders and are the
     /// immigrants, before random losses; 0 for random losses only.
     pub atlas: usize,
@@ -141,6 +145,7 @@ impl Default for SearchConfig {
             migration: 0.1,
             turnover: 0.5,
             founders: 24,
+            guesses: Vec::new(),
             atlas: 0,
             generations: 10,
             most_trainings: None,
@@ -264,6 +269,12 @@ impl SearchConfig {
                 "at least 2, at most 100000",
                 self.population.to_string(),
             ),
+            (
+                "search.guesses",
+                self.guesses.len() <= self.population,
+                "at most as many as the population",
+                self.guesses.len().to_string(),
+            ),
             ("search.atlas", self.atlas <= LARGEST_ATLAS, "0 to 8 words", self.atlas.to_string()),
             ("search.random_size", self.random_size <= LONGEST, MOST_WORDS, self.random_size.to_string()),
             (
@@ -282,12 +293,13 @@ impl SearchConfig {
             ("search.toll_per_word", amount(self.toll_per_word), "0 or more", self.toll_per_word.to_string()),
             ("search.attempts", self.attempts >= 1, "at least 1", self.attempts.to_string()),
         ];
-        match rows.iter().find(|(_, fine, _, _)| !fine) {
-            None => Ok(()),
-            Some((field, _, expected, found)) => {
-                Err(Fault::new("setting out of range").field(*field).expected(*expected).found(found))
-            }
+        if let Some((field, _, expected, found)) = rows.iter().find(|(_, fine, _, _)| !fine) {
+            return Err(Fault::new("setting out of range").field(*field).expected(*expected).found(found));
         }
+        let guess = |(place, typed): (usize, &String)| {
+            losses::named(typed).map_err(|fault| fault.within(&format!("search.guesses[{place}]")))
+        };
+        self.guesses.iter().enumerate().try_for_each(|row| guess(row).map(|_| ()))
     }
 }
 

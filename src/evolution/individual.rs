@@ -137,7 +137,7 @@ impl Individual {
 /// How an individual was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
-    /// From the catalog, under this name.
+    /// From the catalog, under this name, or a guess as it was typed.
     Founder(String),
     /// From the atlas: farthest from everybody known, or the next one where a grammar is enumerated.
     Atlas,

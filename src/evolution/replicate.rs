@@ -66,18 +66,21 @@ pub(super) fn read(
 ) -> std::result::Result<Replicate, Outcome> {
     let mut found: Option<Replicate> = None;
     for (trial, share) in parts(config) {
-        let (gain, score) = gain(trial(number), loss, ledger)?;
+        let trial = trial(number);
+        let (gain, score) = gain(trial, loss, ledger)?;
+        let scratch = match trial {
+            Trial::Scratch { .. } => Some(reached(trial, &score, config, ledger)?),
+            _ => None,
+        };
         found = Some(match found {
-            None => Replicate { gain, score, scratch: None },
-            Some(start) => Replicate { gain: start.gain.with(&gain, share), ..start },
+            None => Replicate { gain, score, scratch },
+            Some(start) => Replicate { gain: start.gain.with(&gain, share), scratch, ..start },
         });
     }
-    let found = found.expect("a weight is below 1 or above 0");
-    let scratch = if config.scratch_weight > 0.0 { Some(scratch(number, loss, config, ledger)?) } else { None };
-    Ok(Replicate { scratch, ..found })
+    Ok(found.expect("a weight is below 1 or above 0"))
 }
 
-/// Mean Dice from scratch, or how the loss failed: [`Outcome::Stalled`] if it falls short of the control's by too much.
+/// Mean Dice from scratch, or how the loss failed.
 ///
 /// # Panics
 /// If it was not trained.
@@ -88,7 +91,17 @@ pub(super) fn scratch(
     ledger: &Ledger<'_>,
 ) -> std::result::Result<f64, Outcome> {
     let trial = Trial::Scratch { replicate: number };
-    let dice = gain(trial, loss, ledger)?.1.mean_dice();
+    reached(trial, &gain(trial, loss, ledger)?.1, config, ledger)
+}
+
+/// Mean Dice, or [`Outcome::Stalled`] if it falls short of the control's by too much.
+fn reached(
+    trial: Trial,
+    score: &Score,
+    config: &SearchConfig,
+    ledger: &Ledger<'_>,
+) -> std::result::Result<f64, Outcome> {
+    let dice = score.mean_dice();
     let control = ledger.control(trial).map_or(f64::NAN, Score::mean_dice);
     if dice < config.scratch_share * control { Err(Outcome::Stalled { dice }) } else { Ok(dice) }
 }

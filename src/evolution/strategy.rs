@@ -49,6 +49,7 @@ impl Strategy {
         let mut settled = config.clone();
         if self == Self::Plain {
             settled.founders = 0;
+            settled.guesses = Vec::new();
             settled.atlas = 0;
             settled.islands = 1;
             settled.rungs = 1;

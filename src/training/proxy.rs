@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::infer::{Window, predict};
+use super::infer::{Window, WindowSetting, predict};
 use super::{Job, Outcome as Training, Recipe, train, workers};
 use crate::data::Case;
 use crate::evolution::{Evaluator, Outcome, Score, Trial, control, settings};
@@ -42,7 +42,7 @@ pub struct ProxyConfig {
     /// The training of a candidate from a start, on the last rung; that from scratch has the same but for its steps.
     pub recipe: Recipe,
     /// How validation volumes are predicted.
-    pub window: Window,
+    pub window: WindowSetting,
 }
 
 /// How a start is made, beside that of Dice + CE.
@@ -58,10 +58,9 @@ pub struct Start {
 impl Default for ProxyConfig {
     fn default() -> Self {
         let recipe = Recipe::default();
-        let window = Window::Sliding { patch: recipe.patches.patch, overlap: 0.5 };
         let start = |loss: &str, share| Start { loss: loss.to_string(), share };
         let more_starts = vec![start("ce", 0.7), start("dice", 0.5)];
-        Self { warm_steps: 900, more_starts, scratch_steps: None, recipe, window }
+        Self { warm_steps: 900, more_starts, scratch_steps: None, recipe, window: WindowSetting::default() }
     }
 }
 
@@ -69,6 +68,11 @@ impl ProxyConfig {
     /// Steps of a training from scratch.
     pub fn scratch_steps(&self) -> usize {
         self.scratch_steps.unwrap_or(self.warm_steps)
+    }
+
+    /// How validation volumes are predicted.
+    pub fn window(&self) -> Window {
+        self.window.of(self.recipe.patches.patch)
     }
 
     /// Whether trainings can be made of it.
@@ -92,8 +96,8 @@ impl ProxyConfig {
                     .found(start.share));
             }
         }
-        self.window.check().map_err(|fault| fault.within("window"))?;
-        self.recipe.check().map_err(|fault| fault.within("recipe"))
+        self.recipe.check().map_err(|fault| fault.within("recipe"))?;
+        self.window().check().map_err(|fault| fault.within("window"))
     }
 }
 
@@ -271,7 +275,7 @@ impl<'a> Proxy<'a> {
         let mut score = Score { dice: Vec::new(), hd95_mm: Vec::new() };
         let network = nn::inference(network);
         for case in &self.validation {
-            let mask = predict(&network, case, self.config.window)?;
+            let mask = predict(&network, case, self.config.window())?;
             phase::end(Phase::Predict);
             let truth = case.native_label.whole()?;
             let classes = case.classes() as f64;

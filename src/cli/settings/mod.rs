@@ -2,6 +2,7 @@
 
 mod fields;
 mod plan;
+mod table;
 
 use std::path::PathBuf;
 

@@ -75,7 +75,7 @@ impl Plan {
             recipe,
             network: &self.network,
             activation: config.network.activation,
-            window: config.train.window,
+            window: config.train.window(),
             mirror: &config.train.mirror,
             data: &manifest.data_digest,
             kernels: &manifest.kernels,

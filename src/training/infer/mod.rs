@@ -13,7 +13,7 @@ mod sweep;
 mod window;
 
 pub use prediction::{Prediction, predict};
-pub use window::Window;
+pub use window::{Window, WindowSetting};
 
 use decide::decide;
 

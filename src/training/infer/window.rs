@@ -40,27 +40,56 @@ impl Window {
             _ => Ok(()),
         }
     }
+}
 
-    /// What is to be said where networks do not see in prediction what they were trained on: instance normalisation has
-    /// other statistics then. On hippocampus volumes, Dice + CE trained on patches of 24 x 32 x 24 had 87.2 % in windows of that
-    /// size and 83.1 % in windows of 32 x 48 x 32, where it over-segments (docs/experiments/discovery.md).
-    pub fn remark(&self, trained: [usize; 3]) -> Option<String> {
-        let differs = match self {
-            Self::Whole => true,
-            Self::Sliding { patch, .. } => *patch != trained,
-        };
+/// The window that a configuration asks for.
+///
+/// By default that of the patches of training, whatever they are: nnU-Net predicts so, and instance normalisation has other
+/// statistics in other windows. On hippocampus volumes, Dice + CE trained on patches of 24 x 32 x 24 had 87.2 % in windows of that
+/// size and 83.1 % in windows of 32 x 48 x 32, where it over-segments (docs/experiments/discovery.md).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum WindowSetting {
+    /// [`Window::Sliding`].
+    Sliding {
+        /// Voxels of a patch; none for those of training.
+        #[serde(default)]
+        patch: Option<[usize; 3]>,
+        /// Share of a patch by which neighbours overlap, from 0 to below 1.
+        overlap: f64,
+    },
+    /// [`Window::Whole`].
+    Whole,
+}
+
+impl Default for WindowSetting {
+    fn default() -> Self {
+        Self::Sliding { patch: None, overlap: 0.5 }
+    }
+}
+
+impl WindowSetting {
+    /// The window of a network that is trained on patches of so many voxels.
+    pub fn of(self, trained: [usize; 3]) -> Window {
+        match self {
+            Self::Sliding { patch, overlap } => Window::Sliding { patch: patch.unwrap_or(trained), overlap },
+            Self::Whole => Window::Whole,
+        }
+    }
+
+    /// What is to be said where networks do not see in prediction what they were trained on.
+    pub fn remark(self, trained: [usize; 3]) -> Option<String> {
         let text = |[i, j, k]: [usize; 3]| format!("{i} x {j} x {k}");
-        differs.then(|| {
-            format!(
-                "note: networks are trained on patches of {} voxels and predict with {}; instance normalisation sees other \
-                 statistics then, which may cost points of Dice and favour losses that make up for it",
-                text(trained),
-                match self {
-                    Self::Whole => "the whole volume at once".to_string(),
-                    Self::Sliding { patch, .. } => format!("windows of {}", text(*patch)),
-                }
-            )
-        })
+        let seen = match self.of(trained) {
+            Window::Whole => "the whole volume at once".to_string(),
+            Window::Sliding { patch, .. } if patch == trained => return None,
+            Window::Sliding { patch, .. } => format!("windows of {}", text(patch)),
+        };
+        Some(format!(
+            "note: networks are trained on patches of {} voxels and predict with {seen}; instance normalisation sees other \
+             statistics then, which may cost points of Dice and favour losses that make up for it",
+            text(trained),
+        ))
     }
 }
 
@@ -94,11 +123,13 @@ mod tests {
 
     #[test]
     fn a_window_that_is_no_patch_of_training_is_told() {
-        let sliding = |patch| Window::Sliding { patch, overlap: 0.5 };
+        let sliding = |patch| WindowSetting::Sliding { patch: Some(patch), overlap: 0.5 };
         assert_eq!(sliding([24, 32, 24]).remark([24, 32, 24]), None);
+        assert_eq!(WindowSetting::default().remark([24, 32, 24]), None);
+        assert_eq!(WindowSetting::default().of([24, 32, 24]), sliding([24, 32, 24]).of([8, 8, 8]));
         let remark = sliding([32, 48, 32]).remark([24, 32, 24]).unwrap();
         assert!(remark.contains("24 x 32 x 24") && remark.contains("32 x 48 x 32"), "{remark}");
-        assert!(Window::Whole.remark([8, 8, 8]).unwrap().contains("whole volume"));
+        assert!(WindowSetting::Whole.remark([8, 8, 8]).unwrap().contains("whole volume"));
     }
 
     #[test]
