@@ -8,6 +8,7 @@ use clap::Args;
 use super::config::Config;
 use super::explain;
 use super::manifest::{Command, Manifest, check_digest, check_kernels};
+use super::reference;
 use super::stopwatch::Stopwatch;
 use super::term::{Term, table};
 use super::watcher::Watcher;
@@ -39,8 +40,8 @@ pub(super) struct Arguments {
     /// Losses of the catalog in the first population, in the order of `lossgen loss list`
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     founders: Option<usize>,
-    /// A loss for the first population, before those of the catalog: `tversky(fp_weight=0.7, fn_weight=0.3)` or a formula; may be
-    /// repeated, and joins those of the configuration
+    /// A loss for the first population, before those of the catalog: a name, a name with parameters, a formula, RUN/best or
+    /// RUN#ID; may be repeated
     #[arg(long = "guess", value_name = "L", conflicts_with = "resume")]
     guesses: Vec<String>,
     /// Grammar: the name of a built-in one, or a RON file
@@ -158,7 +159,15 @@ fn configure(arguments: &Arguments, old: Option<&Manifest>, common: &Common) -> 
     search.generations = arguments.generations.unwrap_or(search.generations);
     search.population = arguments.population.unwrap_or(search.population);
     search.founders = arguments.founders.unwrap_or(search.founders);
-    search.guesses.extend(arguments.guesses.iter().cloned());
+    for typed in &arguments.guesses {
+        let found = reference::find(typed).map_err(|fault| fault.or_field("--guess"))?;
+        // A run may be gone when this one is continued, so what it found is written down.
+        search.guesses.push(if found.run.is_some() || found.lost_its_run {
+            found.loss.formula.to_string()
+        } else {
+            typed.clone()
+        });
+    }
     search.strategy = arguments.strategy.unwrap_or(search.strategy);
     search.most_trainings = arguments.most_trainings.or(search.most_trainings);
     search.most_steps = arguments.most_steps.or(search.most_steps);
