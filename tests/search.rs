@@ -350,10 +350,22 @@ fn guesses_are_the_first_founders_and_one_that_is_none_is_told() {
         "textbook genetic programming has no guesses"
     );
 
-    for (guesses, field) in [(["ce", "boundary"], "search.guesses[1]"), (["tverski", "ce"], "search.guesses[0]")] {
+    let without_founders = SearchConfig { founders: 0, ..with(guesses) };
+    let (population, _) = go("alone", &without_founders).unwrap();
+    let known = population.everybody().filter(|one| one.origin != Origin::Random);
+    assert_eq!(known.map(|one| one.origin.name()).collect::<Vec<_>>(), guesses);
+
+    for (guesses, place, why) in [
+        (["ce", "boundary"], 1, "`polarity`"),
+        (["tverski", "ce"], 0, "did you mean `tversky`?"),
+        (["run/best", "ce"], 0, "`--guess`"),
+        (["dice", "dice"], 1, "behaves like another guess"),
+    ] {
         let fault = go("bad", &with(guesses)).unwrap_err().to_string();
-        assert!(fault.contains(field), "{fault}");
+        assert!(fault.contains(&format!("search.guesses[{place}]")) && fault.contains(why), "{fault}");
     }
+    let many = SearchConfig { guesses: vec!["ce".to_string(); 9], ..with(guesses) };
+    assert!(go("bad", &many).unwrap_err().to_string().contains("at most as many as the population"));
 }
 
 #[test]

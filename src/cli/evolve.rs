@@ -71,7 +71,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result<()> {
     let clock = Stopwatch::start();
     let old = arguments.resume.as_deref().map(|run| Manifest::of(run, Command::Evolve)).transpose()?;
-    let config = configure(arguments, old.as_ref(), common)?;
+    let mut config = configure(arguments, old.as_ref(), common)?;
     let grammar = match &old {
         Some(manifest) => Grammar::from_text("grammar of the run", &manifest.grammar)?,
         None => Grammar::load(&config.search.grammar)?,
@@ -79,6 +79,7 @@ pub(super) fn run(arguments: &Arguments, common: &Common, term: &Term) -> Result
 
     let dataset = config.dataset(term)?;
     let split = config.holdout(&dataset)?;
+    config.search.guesses.extend(guesses(&arguments.guesses, &dataset, &split, term)?);
     if let Some(manifest) = &old {
         check_kernels(&manifest.kernels, manifest.config.proxy.recipe.precision)?;
         check_digest(&manifest.data_digest, &dataset)?;
@@ -159,15 +160,6 @@ fn configure(arguments: &Arguments, old: Option<&Manifest>, common: &Common) -> 
     search.generations = arguments.generations.unwrap_or(search.generations);
     search.population = arguments.population.unwrap_or(search.population);
     search.founders = arguments.founders.unwrap_or(search.founders);
-    for typed in &arguments.guesses {
-        let found = reference::find(typed).map_err(|fault| fault.or_field("--guess"))?;
-        // A run may be gone when this one is continued, so what it found is written down.
-        search.guesses.push(if found.run.is_some() || found.lost_its_run {
-            found.loss.formula.to_string()
-        } else {
-            typed.clone()
-        });
-    }
     search.strategy = arguments.strategy.unwrap_or(search.strategy);
     search.most_trainings = arguments.most_trainings.or(search.most_trainings);
     search.most_steps = arguments.most_steps.or(search.most_steps);
@@ -180,6 +172,35 @@ fn configure(arguments: &Arguments, old: Option<&Manifest>, common: &Common) -> 
     }
     config.check()?;
     Ok(config)
+}
+
+/// Losses that were typed as guesses, as a configuration holds them: what a run found is written out, because that run may be
+/// gone when this one is continued.
+///
+/// # Errors
+/// If there is no such loss, or it was found on cases that this search keeps apart for its own audit.
+fn guesses(typed: &[String], dataset: &Dataset, split: &Holdout, term: &Term) -> Result<Vec<String>> {
+    let apart: Vec<&String> = split.held_out.iter().map(|place| &dataset.cases[*place].id).collect();
+    let guess = |typed: &String| {
+        let found = reference::find(typed).map_err(|fault| fault.field("--guess"))?;
+        if found.lost_its_run {
+            term.say(&format!(
+                "{typed}: no manifest beside it; its search may have seen cases that this one keeps apart"
+            ));
+            return Ok(found.loss.formula.to_string());
+        }
+        let Some(run) = found.run else { return Ok(typed.clone()) };
+        let manifest = Manifest::load(&run)?;
+        match manifest.train.iter().chain(&manifest.validation).find(|seen| apart.contains(seen)) {
+            None => Ok(found.loss.formula.to_string()),
+            Some(seen) => Err(Fault::new("a guess was found on cases that this search keeps apart")
+                .field("--guess")
+                .expected("the loss of a search that kept the same cases apart")
+                .found(format!("`{typed}`, whose search saw `{seen}`"))
+                .hint("give both searches the same `split: (seed: N)`")),
+        }
+    };
+    typed.iter().map(guess).collect()
 }
 
 fn introduce(config: &Config, dataset: &Dataset, split: &Holdout, run: &RunDir, common: &Common, term: &Term) {

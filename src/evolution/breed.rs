@@ -21,9 +21,9 @@ use crate::fault::{Fault, Result};
 use crate::formula::Formula;
 use crate::gates::{Archive, Gates, Rejection, Traits};
 use crate::grammar::{Census, Grammar};
+use crate::losses;
 use crate::losses::catalog::CATALOG;
 use crate::losses::greedy::Greedy;
-use crate::losses::{self, Loss};
 use crate::rng::{Purpose, stream};
 
 /// Largest losses of the atlas that is walked over where a grammar is enumerated and no size is asked for.
@@ -126,11 +126,14 @@ impl Breeder<'_> {
     fn founders(&self, memory: &mut Memory) -> Result<Option<Brood>> {
         let mut novelty = Novelty::after(None, self.grammar, &mut memory.archive, memory.atlas.as_ref());
         let (mut children, mut skipped) = (Vec::new(), Vec::new());
-        let guesses = self.guesses()?;
-        let most = (self.config.founders + guesses.len()).min(self.config.population);
-        let catalog = CATALOG.iter().map(|entry| Loss { name: entry.name.to_string(), formula: entry.formula() });
-        for Loss { name, formula } in guesses.into_iter().chain(catalog) {
-            let formula = formula.canonical();
+        for (place, typed) in self.config.guesses.iter().enumerate() {
+            children.push(
+                self.guess(typed, &mut novelty).map_err(|fault| fault.field(format!("search.guesses[{place}]")))?,
+            );
+        }
+        let most = (children.len() + self.config.founders).min(self.config.population);
+        for entry in CATALOG {
+            let formula = entry.formula().canonical();
             let admitted = match self.grammar.check_loss(&formula) {
                 _ if children.len() >= most => Err("the places for founders are taken".to_string()),
                 Err(fault) => Err(fault.summary().to_string()),
@@ -141,10 +144,10 @@ impl Breeder<'_> {
             };
             match admitted {
                 // Without founders nobody asks for their names.
-                Err(_) if most == 0 => {}
-                Err(reason) => skipped.push(Event::FounderSkipped { name, reason }),
+                Err(_) if self.config.founders == 0 => {}
+                Err(reason) => skipped.push(Event::FounderSkipped { name: entry.name.to_string(), reason }),
                 Ok((formula, traits)) => {
-                    let origin = Origin::Founder(name);
+                    let origin = Origin::Founder(entry.name.to_string());
                     children.push(Unborn { island: 0, parents: Vec::new(), origin, formula, traits });
                 }
             }
@@ -168,23 +171,28 @@ impl Breeder<'_> {
         Ok(Some(Brood { children, skipped, tally: novelty.tally }))
     }
 
-    /// The losses that were asked for.
+    /// A loss that was asked for.
     ///
     /// # Errors
-    /// If one is none, or not in the grammar: who asks for it wants to know.
-    fn guesses(&self) -> Result<Vec<Loss>> {
-        let guess = |(place, typed): (usize, &String)| {
-            let loss = losses::named(typed)?;
-            self.grammar.check_loss(&loss.formula.canonical()).map_err(|fault| {
-                Fault::new("a guess is not in the grammar of the search")
-                    .field(format!("search.guesses[{place}]"))
-                    .expected(format!("a loss of `{}`", self.grammar.name))
-                    .found(format!("`{typed}`: {}", fault.summary()))
-                    .hint("`lossgen grammar check` says why; choose another grammar with `--grammar`")
-            })?;
-            Ok(loss)
+    /// If it cannot be in the first population: who asks for a loss wants to know, and not what was searched without it.
+    fn guess(&self, typed: &str, novelty: &mut Novelty<'_>) -> Result<Unborn> {
+        let formula = losses::named(typed)?.formula.canonical();
+        let refused = |why: &str, hint: &str| {
+            Fault::new("a guess cannot be in the first population")
+                .expected(format!("a loss of the grammar `{}` that passes the gates", self.grammar.name))
+                .found(format!("`{typed}`: {why}"))
+                .hint(hint)
         };
-        self.config.guesses.iter().enumerate().map(guess).collect()
+        let spoken = self.grammar.check_loss(&formula);
+        spoken.map_err(|fault| {
+            refused(fault.summary(), "`lossgen grammar check` says what would fit; or use another `--grammar`")
+        })?;
+        let admitted = novelty.admit(&formula).map_err(|why| match why {
+            Rejection::Duplicate => refused("it behaves like another guess", "leave one of the two out"),
+            other => refused(&other.to_string(), "leave it out, or open the gate with `--gates`"),
+        });
+        let (formula, traits) = admitted?;
+        Ok(Unborn { island: 0, parents: Vec::new(), origin: Origin::Founder(typed.to_string()), formula, traits })
     }
 
     /// A loss that owes nothing to anybody: of the atlas the next one or the one that is farthest from all who are known,

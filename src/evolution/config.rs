@@ -31,8 +31,8 @@ pub struct SearchConfig {
     pub turnover: f64,
     /// Most losses of the catalog, in its order, in the first population; the rest of it is of the atlas or random.
     pub founders: usize,
-    /// Losses of whoever asks, as they are typed (`tversky(fp_weight=0.7, fn_weight=0.3)`, a formula), in the first population before
-    /// those of the catalog: what is known to be good on such data is to be beaten, not found again.
+    /// Losses of whoever asks (`tversky(fp_weight=0.7, fn_weight=0.3)`, a formula), in the first population before those of the
+    /// catalog: what is known to be good on such data is to be beaten, not found again.
     pub guesses: Vec<String>,
     /// Largest losses of the atlas, in words. Those that are farthest from everything known join the founders and are the
     /// immigrants, before random losses; 0 for random losses only.
@@ -297,7 +297,10 @@ impl SearchConfig {
             return Err(Fault::new("setting out of range").field(*field).expected(*expected).found(found));
         }
         let guess = |(place, typed): (usize, &String)| {
-            losses::named(typed).map_err(|fault| fault.within(&format!("search.guesses[{place}]")))
+            let of_a_run = typed.contains('#') || typed.ends_with("/best");
+            losses::named(typed)
+                .map_err(|fault| fault.field(format!("search.guesses[{place}]")))
+                .map_err(|fault| if of_a_run { fault.hint("what a run found is given with `--guess`") } else { fault })
         };
         self.guesses.iter().enumerate().try_for_each(|row| guess(row).map(|_| ()))
     }

@@ -17,7 +17,7 @@ pub type Watch<'a> = &'a mut dyn FnMut(&Event) -> bool;
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// A loss of the catalog, or a guess, cannot be a founder.
+    /// A loss of the catalog cannot be a founder.
     FounderSkipped {
         /// Its name.
         name: String,

@@ -347,3 +347,29 @@ fn structures_that_are_missed_and_values_that_are_undefined_are_counted_in_the_t
             .and(predicate::str::contains("(mean fp): Precision of 9 masks is 0/0 and left out")),
     );
 }
+
+#[test]
+fn a_search_begins_with_guesses_but_not_with_what_was_found_on_cases_that_it_keeps_apart() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("tiny.ron"), tiny()).unwrap();
+    let evolve = |more: &[&str]| {
+        let mut command = lossgen(home.path());
+        command.args(["evolve", "tiny.ron", "--quiet", "--generations", "0"]).args(more).assert()
+    };
+    evolve(&["--out", "first"]).success();
+    let typed = "tversky(fp_weight=0.7, fn_weight=0.3)";
+    evolve(&["--out", "second", "--guess", typed, "--guess", "first/best"]).success();
+    let manifest = std::fs::read_to_string(home.path().join("second/manifest.ron")).unwrap();
+    assert!(manifest.contains(typed) && !manifest.contains("first/best"), "{manifest}");
+    std::fs::remove_dir_all(home.path().join("first")).unwrap();
+    let resume = ["evolve", "--resume", "second", "--quiet", "--generations", "1"];
+    lossgen(home.path()).args(resume).assert().success();
+
+    let apart = evolve(&["--out", "third", "--seed", "4", "--guess", "second/best"]).code(2);
+    apart.stderr(predicate::str::contains("--guess").and(predicate::str::contains("split: (seed: N)")));
+    evolve(&["--out", "third", "--guess", "boundary"]).code(2).stderr(predicate::str::contains("search.guesses[0]"));
+    evolve(&["--out", "third", "--guess", "tverski"])
+        .code(2)
+        .stderr(predicate::str::contains("did you mean `tversky`?"));
+    assert!(!home.path().join("third").exists(), "something was left behind");
+}

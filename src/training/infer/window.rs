@@ -133,6 +133,20 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_written_with_or_without_a_patch() {
+        let read = |text: &str| crate::notation::from_text::<WindowSetting>("c.ron", text).unwrap();
+        assert_eq!(read("Sliding(overlap: 0.25)").of([4, 6, 8]), Window::Sliding { patch: [4, 6, 8], overlap: 0.25 });
+        for (text, patch) in
+            [("Sliding(patch: (8, 8, 4), overlap: 0.5)", Some([8, 8, 4])), ("Sliding(patch: None, overlap: 0.5)", None)]
+        {
+            let setting = WindowSetting::Sliding { patch, overlap: 0.5 };
+            assert_eq!(read(text), setting);
+            assert_eq!(read(&crate::notation::to_text(&setting).unwrap()), setting);
+        }
+        assert_eq!(read("Whole").of([4, 6, 8]), Window::Whole);
+    }
+
+    #[test]
     fn patches_cover_every_voxel_and_end_with_the_volume() {
         for length in 1..60 {
             for patch in [1, 4, 16, 32] {

@@ -1,4 +1,4 @@
-//! What every field of a configuration means, in the order of the document.
+//! What every field of a configuration means, a table for each part of the program.
 //!
 //! Defaults do not stand here, they are asked for; a test walks all fields and finds each exactly once.
 

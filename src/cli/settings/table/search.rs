@@ -11,7 +11,7 @@ pub(super) static FIELDS: &[Field] = &[
     field("search.migration", "", SHARE, "share of the parents that come from the neighbouring island"),
     field("search.turnover", "", "above 0, at most 1", "share of a generation that children replace, the oldest first"),
     field("search.founders", "losses", "0 or more", "most losses of the catalog in the first population"),
-    field("search.guesses", "losses", "a list of losses, as typed", "that stand in the first population before those of the catalog, to be beaten"),
+    field("search.guesses", "losses", "a list of names, names with parameters, or formulas", "in the first population before those of the catalog, to be beaten; what runs found is given with `--guess`"),
     field("search.atlas", "words", "0 to 8", "largest losses of the atlas among founders and immigrants; 0 for random ones only"),
     field("search.generations", "", "0 or more", "most generations after the first population"),
     field("search.most_trainings", "trainings", "None, or a number", "budget: most trainings, of whatever length"),

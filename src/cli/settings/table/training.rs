@@ -53,7 +53,7 @@ pub(super) static FIELDS: &[Field] = &[
     field("recipe.augment.mixup", "", "None, or ( ... )", "mixing with another patch of the batch"),
     field("recipe.augment.mixup.alpha", "", "above 0, at most 1000", "both parameters of the Beta distribution of the share"),
     field("recipe.precision", "", "F32, Bf16", "of the products of convolutions; sums, weights, losses and predictions are of 32 bits"),
-    field("window.patch", "voxels", "None, or 1 or more along i, j, k", "how whole volumes are predicted: `Sliding(patch: ..., overlap: ...)`, or `Whole` for all at once; None for patches of the size of those of training, on which others cost points"),
+    field("window.patch", "voxels", "None, or 1 or more along i, j, k", "how whole volumes are predicted: `Sliding(patch: ..., overlap: ...)`, or `Whole` for all at once; None: as large as the patches of training, without which points of Dice may be lost"),
     field("window.overlap", "share of a patch", "0 to below 1", "by which neighbouring patches overlap"),
     field("learn.lessons", "", "1 or more", "steps of the optimiser of the loss"),
     field("learn.networks", "", "1 to 64", "networks that learn side by side, spread over the ages of a training"),
