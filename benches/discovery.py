@@ -4,11 +4,12 @@
 
 Journals are read in the order in which trainings were finished. A loss is *scored* when its first whole replicate is done: Dice
 over the control's in the same trainings, case by case, from scratch and from a start by their weights in the run. The
-question is when a search first had a loss of its own, no founder, that scores above Dice + CE, and above the best loss of the catalog that the run
-with the same seed of the arm `--catalog` scored: runs with one seed have the same starts and patches, so the luck of the
-control is in both. Wilcoxon's signed-rank test over the validation cases asks whether the difference is there at all (p < 0.05,
-not corrected: a search looks at many losses). A search that never had such a loss counts as its whole length, which is then a
-lower bound (`>`); means are over the runs of an arm. Trainings are of whatever length, those of the control among them.
+question is when a search first had a loss of its own that scores above Dice + CE, and above the best known loss (of the catalog,
+or a guess of the configuration) that the run with the same seed of the arm `--catalog` scored: runs with one seed have the same
+starts and patches, so the luck of the control is in both. Wilcoxon's signed-rank test over the validation cases asks whether
+the difference is there at all (p < 0.05, not corrected: a search looks at many losses). A search that never had such a loss
+counts as its whole length, which is then a lower bound (`>`); means are over the runs of an arm. Trainings are of whatever
+length, those of the control among them.
 """
 
 import argparse
@@ -85,7 +86,7 @@ class Run:
 
 
 def catalog(run):
-    """The best loss of the catalog that a run scored: name and score in every case."""
+    """The best founder that a run scored: name and score in every case."""
     known = [(run.founders[loss], score) for _, loss, score in run.scored() if loss in run.founders]
     return max(known, key=lambda row: statistics.fmean(row[1]))
 
@@ -110,20 +111,20 @@ def report(run):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lossgen", default="lossgen", help="the program")
-    parser.add_argument("--catalog", required=True, metavar="NAME", help="the arm whose founders stand for the catalog")
+    parser.add_argument("--catalog", required=True, metavar="NAME", help="the arm whose founders are what is known")
     parser.add_argument("arms", nargs="+", metavar="NAME=RUN,RUN...")
     arguments = parser.parse_args()
     arms = {name: runs.split(",") for name, runs in (text.split("=", 1) for text in arguments.arms)}
     arms = {name: [Run(arguments.lossgen, pathlib.Path(run)) for run in runs] for name, runs in arms.items()}
     known = {run.context["seed"]: catalog(run) for run in arms[arguments.catalog]}
     for seed, (name, score) in known.items():
-        print(f"seed {seed}: the best of the catalog is {name}, {statistics.fmean(score):+.4f}")
+        print(f"seed {seed}: the best known loss is {name}, {statistics.fmean(score):+.4f}")
     for name, runs in arms.items():
         print(f"\n{name}")
         for run in runs:
             report(run)
         zero = lambda run: [0.0] * len(known[run.context["seed"]][1])
-        for what, than in (("Dice + CE", zero), ("the catalog", lambda run: known[run.context["seed"]][1])):
+        for what, than in (("Dice + CE", zero), ("the best known loss", lambda run: known[run.context["seed"]][1])):
             reached = [run.first(than(run)) for run in runs]
             mark = "" if all(hit for _, hit in reached) else "> "
             means = [statistics.fmean(values) for values in zip(*(paid for paid, _ in reached))]
