@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use lossgen::evolution::{
-    Breeder, Ended, HEADROOM, Headroom, Individual, Kind, Origin, Population, Search, SearchConfig, StopReason,
+    Breeder, Ended, HEADROOM, Headroom, Individual, Kind, Origin, Population, Search, SearchConfig, Sift, StopReason,
     Strategy, Winner, newest_population,
 };
 use lossgen::fault::Result;
@@ -433,6 +433,27 @@ fn constants_that_moved_in_a_training_are_inherited() {
     let ended = search(&none, &config, 3, &Synthetic::default()).unwrap();
     assert!(ended.population.everybody().all(|one| one.origin != Origin::Greedy));
     assert!(!std::fs::read_to_string(none.join("journal.jsonl")).unwrap().contains("adapt"));
+}
+
+#[test]
+fn rungs_of_trainings_from_scratch_need_no_start() {
+    let home = home();
+    let config = SearchConfig { sift: Sift::Scratch, scratch_weight: 1.0, greedy: 0.0, ..small() };
+    let run = home.path().join("run");
+    search(&run, &config, 1, &Synthetic::default()).unwrap();
+    let journal = std::fs::read_to_string(run.join("journal.jsonl")).unwrap();
+    for trial in [r#""sift":{"part":9,"#, r#""sift":{"part":3,"#, r#""scratch":{"#] {
+        assert!(journal.contains(trial), "no {trial}");
+    }
+    assert!(!journal.contains(r#""proxy":{"#), "a training from a start");
+
+    let run = RunDir::create(&home.path().join("room")).unwrap();
+    let (grammar, stop) = (Grammar::polarity(), AtomicBool::new(false));
+    let breeder = Breeder { config: &config, seed: 1, grammar: &grammar, stop: &stop };
+    let search = Search { breeder, evaluator: &Synthetic::default(), run: &run, time_is_over: &|| false };
+    let room = search.headroom(&mut |_| true).unwrap().unwrap();
+    let kinds = [Kind::Sift(9), Kind::Sift(3), Kind::Start(1), Kind::Scratch];
+    assert!(room.rungs.iter().map(|rung| rung.kind).eq(kinds), "{:?}", room.rungs);
 }
 
 #[test]

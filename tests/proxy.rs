@@ -93,8 +93,9 @@ fn neither_threads_nor_company_change_a_result_and_a_divergence_is_one() {
     let exploding: Formula = "(^ (* 1e300 (sum (+ ce_fg ce_bg))) 4)".parse().unwrap();
     let third = Trial::Proxy { part: 3, replicate: 1 };
     let mut all = Vec::new();
-    for trial in [Trial::FULL, third, Trial::Scratch { replicate: 1 }, Trial::Rate { times: 1, over: 1, replicate: 0 }]
-    {
+    let rate = Trial::Rate { times: 1, over: 1, replicate: 0 };
+    let sift = Trial::Sift { part: 3, replicate: 0 };
+    for trial in [Trial::FULL, third, Trial::Scratch { replicate: 1 }, rate, sift, Trial::Scratch { replicate: 0 }] {
         let together = outcomes(&data, trial, &[exploding.clone(), dice.clone()], 5, 8);
         let alone = outcomes(&data, trial, std::slice::from_ref(&dice), 5, 1);
         assert_eq!(together[0], Outcome::Diverged { step: 0 });
@@ -102,4 +103,5 @@ fn neither_threads_nor_company_change_a_result_and_a_divergence_is_one() {
         all.extend(alone);
     }
     assert_eq!(all[0], all[3], "the learning rate itself is no other one");
+    assert!(all[4].dice() < all[5].dice(), "a third of the steps from scratch teach less: {} {}", all[4], all[5]);
 }

@@ -78,7 +78,7 @@ impl Synthetic {
     fn judge(&self, trial: Trial, loss: &Formula) -> Outcome {
         let truth = self.truth(loss);
         let (part, own) = match trial {
-            Trial::Proxy { part, .. } => (f64::from(part), 0.003),
+            Trial::Proxy { part, .. } | Trial::Sift { part, .. } => (f64::from(part), 0.003),
             Trial::Rate { .. } | Trial::Scratch { .. } => (1.0, 0.003),
             Trial::Adapt => return self.adapt(loss),
         };
@@ -121,7 +121,7 @@ impl Evaluator for Synthetic {
 
     fn steps(&self, trial: Trial) -> u64 {
         match trial {
-            Trial::Proxy { part, .. } => 90 / u64::from(part),
+            Trial::Proxy { part, .. } | Trial::Sift { part, .. } => 90 / u64::from(part),
             Trial::Rate { .. } | Trial::Scratch { .. } => 90,
             Trial::Adapt => 30,
         }

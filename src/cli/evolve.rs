@@ -15,7 +15,7 @@ use super::watcher::Watcher;
 use super::{Common, STOP};
 use crate::data::Dataset;
 use crate::data::folds::Holdout;
-use crate::evolution::{Breeder, Ended, Headroom, Kind, Search, StopReason, Strategy, Sweep, newest_population};
+use crate::evolution::{Breeder, Ended, Headroom, Kind, Search, Sift, StopReason, Strategy, Sweep, newest_population};
 use crate::fault::{Fault, Result};
 use crate::gates::{Open, Rejection};
 use crate::grammar::Grammar;
@@ -244,10 +244,17 @@ pub(super) fn rungs(config: &Config) -> String {
     let weight = config.search.scratch_weight;
     // What counts for nothing is not trained.
     let last = usize::from(weight == 1.0);
-    let steps = |depth: usize| config.proxy.recipe.steps.div_ceil(3usize.pow(depth as u32)).to_string();
+    let (all, from) = match config.search.sift {
+        Sift::Starts => (config.proxy.recipe.steps, ""),
+        Sift::Scratch => (config.proxy.scratch_steps(), " from scratch"),
+    };
+    let steps = |depth: usize| {
+        let all = if depth == 0 { config.proxy.recipe.steps } else { all };
+        all.div_ceil(3usize.pow(depth as u32)).to_string()
+    };
     let scratch = (weight > 0.0).then(|| format!("{} steps from scratch", config.proxy.scratch_steps()));
     let starts = (last..rungs).rev().map(steps).collect::<Vec<_>>().join(", ");
-    let starts = (!starts.is_empty()).then(|| format!("{starts} steps"));
+    let starts = (!starts.is_empty()).then(|| format!("{starts} steps{from}"));
     starts.into_iter().chain(scratch).collect::<Vec<_>>().join(", then ")
 }
 
@@ -313,7 +320,7 @@ fn report(headroom: &Headroom) -> String {
     let mut header = vec!["loss".to_string()];
     header.extend(headroom.rungs.iter().map(|rung| match rung.kind {
         Kind::Start(_) => format!("{} steps", rung.steps),
-        Kind::Scratch => format!("{} from scratch", rung.steps),
+        Kind::Sift(_) | Kind::Scratch => format!("{} from scratch", rung.steps),
         Kind::Both => "both".to_string(),
     }));
     let mut order: Vec<usize> = (0..headroom.losses.len()).collect();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fitness::Trial;
 use super::strategy::Strategy;
 use crate::fault::{Fault, Result};
 use crate::formula::LONGEST;
@@ -58,6 +59,8 @@ pub struct SearchConfig {
     /// Share of a gain that is made from scratch; the rest is made from a shared start. 1 ranks the losses of the catalog
     /// best (docs/experiments/proxy.md), and starts only sift. 0: only elites are trained from scratch, as a test.
     pub scratch_weight: f64,
+    /// What the lower rungs train.
+    pub sift: Sift,
     /// Share of the control's Dice that a training from scratch must reach.
     pub scratch_share: f64,
     /// Share of children made by crossover; the rest is mutated.
@@ -126,6 +129,16 @@ impl Default for Rates {
     }
 }
 
+/// What the lower rungs of a search train, on which most losses end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sift {
+    /// Parts of the recipe, from shared starts: a dozen steps.
+    Starts,
+    /// Parts of the training from scratch: some eight times as many steps, which rank losses better where trainings from scratch
+    /// count (docs/experiments/proxy.md).
+    Scratch,
+}
+
 /// How random formulas are drawn, of at most so many words as `random_size` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sampling {
@@ -157,6 +170,7 @@ impl Default for SearchConfig {
             by_novelty: 0.1,
             elites: 2,
             scratch_weight: 1.0,
+            sift: Sift::Starts,
             scratch_share: 0.5,
             crossover: 0.15,
             greedy: 0.02,
@@ -200,9 +214,17 @@ impl SearchConfig {
         ((self.population as f64 * self.turnover).round() as usize).clamp(1, room.max(1))
     }
 
-    /// The rungs, by what the steps from a start are divided by: `[9, 3, 1]`, the last a whole replicate.
+    /// The rungs, by what the steps are divided by: `[9, 3, 1]`, the last a whole replicate.
     pub(super) fn parts(&self) -> Vec<u32> {
         (0..self.rungs as u32).rev().map(|depth| 3u32.pow(depth)).collect()
+    }
+
+    /// The training of a rung, by what its steps are divided by; on the last, all of those from a start.
+    pub(super) fn rung(&self, part: u32, replicate: u32) -> Trial {
+        match self.sift {
+            Sift::Scratch if part > 1 => Trial::Sift { part, replicate },
+            _ => Trial::Proxy { part, replicate },
+        }
     }
 
     /// The rung on which the winner is tuned and taken apart where trainings from scratch do not count: the last but one.

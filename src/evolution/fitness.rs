@@ -123,6 +123,13 @@ pub enum Trial {
         /// Another replicate has other patches and, where there are several, another start.
         replicate: u32,
     },
+    /// From scratch with a part of the steps, annealed to nothing: on the lower rungs, where starts do not sift.
+    Sift {
+        /// The steps from scratch are divided by this: 9 and 3.
+        part: u32,
+        /// Another replicate has other weights and patches; no part has those of another part or of the whole.
+        replicate: u32,
+    },
     /// From scratch: a loss can polish a trained network and yet never train one.
     Scratch {
         /// Another replicate has other weights and patches.
@@ -148,7 +155,7 @@ impl Trial {
 
     /// Whether what it gives is a difference to the control, which must have trained then.
     pub fn needs_control(self) -> bool {
-        matches!(self, Self::Proxy { .. } | Self::Scratch { .. })
+        matches!(self, Self::Proxy { .. } | Self::Sift { .. } | Self::Scratch { .. })
     }
 
     /// A training of all steps.
@@ -164,6 +171,8 @@ impl fmt::Display for Trial {
             Self::Proxy { part: 1, replicate } => write!(f, "replicate {replicate}"),
             Self::Proxy { part, replicate: 0 } => write!(f, "1/{part} of the steps"),
             Self::Proxy { part, replicate } => write!(f, "1/{part} of the steps, replicate {replicate}"),
+            Self::Sift { part, replicate: 0 } => write!(f, "1/{part} of the steps from scratch"),
+            Self::Sift { part, replicate } => write!(f, "1/{part} of the steps from scratch, replicate {replicate}"),
             Self::Scratch { replicate: 0 } => write!(f, "from scratch"),
             Self::Scratch { replicate } => write!(f, "from scratch, replicate {replicate}"),
             Self::Adapt => write!(f, "adapting constants"),

@@ -50,6 +50,8 @@ pub struct Headroom {
 pub enum Kind {
     /// From shared starts, with the steps of the proxy over this.
     Start(u32),
+    /// From scratch, with the steps of that over this.
+    Sift(u32),
     /// From scratch.
     Scratch,
     /// The longest from shared starts and those from scratch, by their weights.
@@ -126,9 +128,10 @@ impl Headroom {
         let mut last: Vec<Vec<Gain>> = Vec::new();
         let judges = |part: u32| part > 1 || config.scratch_weight < 1.0;
         for part in config.parts().into_iter().filter(|part| whole || judges(*part)) {
-            let trial = |replicate| Trial::Proxy { part, replicate };
+            let trial = |replicate| config.rung(part, replicate);
             let Some(gains) = measured(&trial)? else { return Ok(None) };
-            rungs.push(Rung::of(Kind::Start(part), evaluator.steps(trial(0)), &gains, replicates));
+            let kind = if matches!(trial(0), Trial::Sift { .. }) { Kind::Sift(part) } else { Kind::Start(part) };
+            rungs.push(Rung::of(kind, evaluator.steps(trial(0)), &gains, replicates));
             last = gains;
         }
         if config.scratch_weight > 0.0 {
@@ -185,7 +188,7 @@ impl Headroom {
         for rung in &self.rungs[..self.rungs.len() - 1] {
             match (rung.kind, rung.tau) {
                 // All steps from a start, and trainings from scratch, may disagree: they do not sift.
-                (Kind::Start(part), Some(tau)) if part > 1 && tau < 0.3 => {
+                (Kind::Start(part) | Kind::Sift(part), Some(tau)) if part > 1 && tau < 0.3 => {
                     let _ = write!(
                         text,
                         " The rung of {} steps ranks them unlike the last one (Kendall {tau:+.2}): use fewer rungs \

@@ -31,7 +31,7 @@ use std::path::Path;
 
 pub use breed::Breeder;
 use breed::Memory;
-pub use config::{DEFAULTS, Rates, Sampling, SearchConfig};
+pub use config::{DEFAULTS, Rates, Sampling, SearchConfig, Sift};
 pub use event::{Event, StopReason, Watch};
 pub use fitness::{Evaluator, Gain, Outcome, Score, Trial, control};
 pub use headroom::{HEADROOM, Headroom, Kind, Rung};

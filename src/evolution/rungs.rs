@@ -40,7 +40,7 @@ pub(super) fn climb(
     let mut ends: Vec<Option<Climb>> = vec![None; losses.len()];
     let mut climbing: Vec<usize> = (0..losses.len()).collect();
     for part in config.parts() {
-        let trial = Trial::Proxy { part, replicate: 0 };
+        let trial = config.rung(part, 0);
         let open: Vec<&Formula> = climbing.iter().map(|slot| losses[*slot]).collect();
         // The last rung is a whole replicate, which elites have more of.
         let (stage, whole) = (Stage::Generation(generation), trial == Trial::FULL);

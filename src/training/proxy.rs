@@ -127,14 +127,16 @@ pub struct Judge<'a> {
     starts: Vec<Weights>,
 }
 
-/// Sequences of patches under the seed: of the first start, of the further starts, of trainings from scratch, and of the
-/// trials from a start, of which there are so many for a replicate. Further fresh
-/// networks have numbers that no start has.
+/// Sequences of patches under the seed: of the first start, of the further starts, of trainings from scratch and of parts of
+/// them, and of the trials from a start, of which there are so many for a replicate. Further fresh networks have numbers that
+/// no start has.
 const WARM_SEQUENCE: u64 = 0;
 const START_SEQUENCES: u64 = 1 << 23;
 const SCRATCH_SEQUENCES: u64 = 1 << 24;
+const SIFT_SEQUENCES: u64 = 1 << 25;
 const RUNGS: u64 = 8;
 const FRESH: usize = 1 << 16;
+const SIFT_FRESH: usize = 1 << 24;
 
 /// The steps of the proxy are divided by this where constants move; and the sequence of patches of that training, which is
 /// that of a rung that no search has: what is adapted is not judged on the patches that it was adapted to.
@@ -234,6 +236,17 @@ impl<'a> Proxy<'a> {
         (Recipe { steps, ..self.config.recipe.clone() }, sequence)
     }
 
+    /// A part of a training from scratch: its weights, recipe and patches.
+    fn sift(&self, part: u32, replicate: u32) -> (Weights, Recipe, u64) {
+        let number = u64::from(replicate) * RUNGS + depth(part);
+        let recipe = Recipe { steps: self.sift_steps(part), ..self.config.recipe.clone() };
+        (self.fresh(SIFT_FRESH + number as usize), recipe, SIFT_SEQUENCES + number)
+    }
+
+    fn sift_steps(&self, part: u32) -> usize {
+        self.config.scratch_steps().div_ceil(part.max(1) as usize)
+    }
+
     /// Trains a loss from some weights and judges the network; `None` if the work was stopped.
     fn train_from(&self, weights: &Weights, recipe: &Recipe, sequence: u64, loss: &Formula) -> Result<Option<Outcome>> {
         let network = weights.network(&nn::device().autodiff())?;
@@ -314,7 +327,8 @@ impl Judge<'_> {
     /// What becomes of one loss; `None` if the work was stopped.
     fn judge(&self, trial: Trial, loss: &Formula) -> Result<Option<Outcome>> {
         let proxy = &self.proxy;
-        phase::begin(if matches!(trial, Trial::Scratch { .. }) { Stage::Scratch } else { Stage::Candidates });
+        let scratch = matches!(trial, Trial::Scratch { .. } | Trial::Sift { .. });
+        phase::begin(if scratch { Stage::Scratch } else { Stage::Candidates });
         match trial {
             Trial::Proxy { part, replicate } => {
                 // Rungs take turns, too: nobody comes through by suiting a single start.
@@ -328,6 +342,10 @@ impl Judge<'_> {
                 let (recipe, sequence) = proxy.trial(1, replicate);
                 let learning_rate = recipe.learning_rate * f64::from(times) / f64::from(over);
                 proxy.train_from(&self.starts[start], &Recipe { learning_rate, ..recipe }, sequence, loss)
+            }
+            Trial::Sift { part, replicate } => {
+                let (fresh, recipe, sequence) = proxy.sift(part, replicate);
+                proxy.train_from(&fresh, &recipe, sequence, loss)
             }
             Trial::Scratch { replicate } => {
                 let (fresh, sequence) = match replicate {
@@ -367,6 +385,7 @@ impl Evaluator for Judge<'_> {
             Trial::Proxy { part, replicate } => self.proxy.trial(part, replicate).0.steps as u64,
             Trial::Adapt => self.proxy.trial(ADAPTING, 0).0.steps as u64,
             Trial::Rate { replicate, .. } => self.proxy.trial(1, replicate).0.steps as u64,
+            Trial::Sift { part, .. } => self.proxy.sift_steps(part) as u64,
             Trial::Scratch { .. } => self.proxy.config.scratch_steps() as u64,
         }
     }

@@ -23,6 +23,7 @@ pub(super) static FIELDS: &[Field] = &[
     field("search.by_novelty", "", SHARE, "share of tournaments decided by how differently a loss behaves"),
     field("search.elites", "individuals", "fewer than the population", "best ones that age does not remove; trained on further replicates"),
     field("search.scratch_weight", "", SHARE, "share of a gain that is made from scratch, the rest from a shared start; 0: only elites train from scratch"),
+    field("search.sift", "", "Starts, Scratch", "what the lower rungs train: parts of the recipe from shared starts, or parts of the training from scratch"),
     field("search.scratch_share", "", SHARE, "share of the control's Dice that a training from scratch must reach"),
     field("search.crossover", "", SHARE, "share of children made by crossover; the rest is mutated"),
     field("search.greedy", "", SHARE, "share of attempts at a child in which constants move by greedy trials during a training; each costs one"),
