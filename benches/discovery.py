@@ -42,9 +42,10 @@ class Run:
 
     def steps(self, trial):
         """Optimiser steps of a training."""
-        if "scratch" in trial:
+        if "scratch" in trial or "sift" in trial:
             own = self.context["proxy.scratch_steps"]
-            return int(self.context["proxy.warm_steps"] if own == "null" else own)
+            steps = int(self.context["proxy.warm_steps"] if own == "null" else own)
+            return -(-steps // (trial["sift"]["part"] if "sift" in trial else 1))
         part = 3 if trial == "adapt" else trial["proxy"]["part"]
         return -(-int(self.context["proxy.recipe.steps"]) // part)
 

@@ -47,8 +47,8 @@ def rungs(run):
     below = starts = scratch = 0
     for kind, steps, gains in re.findall(r"kind: (\w+).*?steps: (\d+).*?gains: \[(.*?)\]", text, re.DOTALL):
         values = [-1.0 if value == "None" else float(value) for value in re.findall(r"None|-?[\d.]+(?:e-?\d+)?", gains)]
-        what = {"start": f"start, {steps}", "scratch": f"scratch, {steps}", "both": "both"}[kind]
-        if kind == "start":
+        what = {"start": f"start, {steps}", "scratch": f"scratch, {steps}", "both": "both", "sift": f"scratch, {steps}"}[kind]
+        if kind in ("start", "sift"):
             below, starts = starts, starts + int(steps)
         # Whom trainings from scratch judge alone, nobody trains on the longest rung from a start.
         paid = {"start": starts, "scratch": below + int(steps), "both": starts + scratch}[kind]
@@ -56,20 +56,18 @@ def rungs(run):
         yield what, paid, dict(zip(losses, values))
 
 
-def single(program, run):
-    """Dice over the control by loss in one replicate of whatever has a last rung, one after the other: most losses get one."""
-    text = (pathlib.Path(run) / "headroom.ron").read_text()
-    names = re.findall(r'"(\w+)"', re.search(r"losses: \[(.*?)\]", text, re.DOTALL)[1])
-    names = {ask(program, "loss", "show", name)["canonical"]: name for name in names}
+def single(program, run, losses):
+    """Dice by loss in one replicate of every rung, one after the other: most losses get one. The run may be unfinished."""
+    names = {ask(program, "loss", "show", name)["canonical"]: name for name in losses}
     found = collections.defaultdict(dict)
     with open(pathlib.Path(run) / "journal.jsonl") as file:
         for row in (json.loads(line.split(" ", 1)[1]) for line in file):
             training = row.get("training")
-            if training and ("scratch" in training["trial"] or "proxy" in training["trial"]):
+            if training and training["loss"] in names and set(training["trial"]) & {"scratch", "sift", "proxy"}:
                 kind, values = next(iter(training["trial"].items()))
                 score = training["outcome"].get("Trained")
                 dice = statistics.fmean(score["dice"]) if score else -1.0
-                found[kind, values.get("part"), values["replicate"]][names.get(training["loss"])] = dice
+                found[kind, values.get("part"), values["replicate"]][names[training["loss"]]] = dice
     return found
 
 
@@ -87,7 +85,7 @@ def main():
                         help="Dice over Dice + CE on the last rung of one proxy, plus WEIGHT times that of another")
     parser.add_argument("--single", action="append", default=[], metavar="RUN", help="a run of `evolve` whose replicates are told apart")
     parser.add_argument("--lossgen", default="lossgen", help="the program, for `--single`")
-    parser.add_argument("proxies", nargs="+", metavar="NAME=RUN")
+    parser.add_argument("proxies", nargs="*", metavar="NAME=RUN")
     arguments = parser.parse_args()
     long = {name: cases for name, cases in trained(arguments.long).items() if name not in arguments.without}
     mean = lambda name, cases: statistics.fmean(long[name][case] for case in cases) if name in long else -1.0
@@ -121,7 +119,9 @@ def main():
                 f"  {100 * sum(alike) / max(len(alike), 1):.0f} % of {len(alike)}"
             )
     for run in arguments.single:
-        for (kind, part, replicate), dice in sorted(single(arguments.lossgen, run).items(), key=str):
+        for (kind, part, replicate), dice in sorted(single(arguments.lossgen, run, order).items(), key=str):
+            if len(dice) < len(order):
+                continue
             value = tau([(dice[loss], mean(loss, everywhere)) for loss in order if loss in dice])
             print(f"{run}: {kind}{f', 1/{part} of the steps' if part else ''}, replicate {replicate}: tau {value:+.2f}")
     # A run of `train` says Dice in per cent and not over the control.

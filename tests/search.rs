@@ -366,8 +366,9 @@ fn guesses_are_the_first_founders_and_one_that_is_none_is_told() {
         (["run/best", "ce"], 0, "`--guess`"),
         (["dice", "dice"], 1, "behaves like another guess"),
     ] {
-        let fault = go("bad", &with(guesses)).unwrap_err().to_string();
-        assert!(fault.contains(&format!("search.guesses[{place}]")) && fault.contains(why), "{fault}");
+        let fault = go("bad", &with(guesses)).unwrap_err();
+        let told = format!("{:?}", fault.parts());
+        assert!(told.contains(&format!("search.guesses[{place}]")) && told.contains(why), "{told}");
     }
     let many = SearchConfig { guesses: vec!["ce".to_string(); 9], ..with(guesses) };
     assert!(go("bad", &many).unwrap_err().to_string().contains("at most as many as the population"));
@@ -394,7 +395,7 @@ fn nothing_is_trained_twice_and_failures_rank_last() {
     assert_eq!(lines.len(), journal.lines().count(), "a training was paid for twice");
     let control = control().canonical().to_string();
     let all = count + usize::from(!texts.contains(&control));
-    assert_eq!(journal.matches(r#""trial":{"proxy":{"part":9,"replicate":0}}"#).count(), all);
+    assert_eq!(journal.matches(r#""trial":{"sift":{"part":9,"replicate":0}}"#).count(), all);
     assert_eq!(population.spent.trainings, journal.matches(r#""generation":0"#).count() + later(&journal));
     let elites: Vec<_> = population.elites.iter().map(|id| population.find(*id).unwrap()).collect();
     assert!(!elites.is_empty() && elites.iter().all(|elite| elite.scratch.is_some() && elite.gains.len() > 1));

@@ -11,7 +11,7 @@ use crate::losses;
 
 /// Version of the table of defaults below: it changes whenever a default does, so that no upgrade changes a study
 /// silently. A run keeps the settings with which it began.
-pub const DEFAULTS: u32 = 4;
+pub const DEFAULTS: u32 = 5;
 
 /// How to search, in one table. Budgets count candidates, steps and generations; time can end a search between two
 /// generations and decides nothing else.
@@ -59,7 +59,7 @@ pub struct SearchConfig {
     /// Share of a gain that is made from scratch; the rest is made from a shared start. 1 ranks the losses of the catalog
     /// best (docs/experiments/proxy.md), and starts only sift. 0: only elites are trained from scratch, as a test.
     pub scratch_weight: f64,
-    /// What the lower rungs train.
+    /// What the lower rungs train; where starts alone count, they sift, too.
     pub sift: Sift,
     /// Share of the control's Dice that a training from scratch must reach.
     pub scratch_share: f64,
@@ -134,8 +134,7 @@ impl Default for Rates {
 pub enum Sift {
     /// Parts of the recipe, from shared starts: a dozen steps.
     Starts,
-    /// Parts of the training from scratch: some eight times as many steps, which rank losses better where trainings from scratch
-    /// count (docs/experiments/proxy.md).
+    /// Parts of the training from scratch: some eight times as many steps, which rank losses better (docs/experiments/proxy.md).
     Scratch,
 }
 
@@ -170,7 +169,7 @@ impl Default for SearchConfig {
             by_novelty: 0.1,
             elites: 2,
             scratch_weight: 1.0,
-            sift: Sift::Starts,
+            sift: Sift::Scratch,
             scratch_share: 0.5,
             crossover: 0.15,
             greedy: 0.02,
@@ -222,7 +221,7 @@ impl SearchConfig {
     /// The training of a rung, by what its steps are divided by; on the last, all of those from a start.
     pub(super) fn rung(&self, part: u32, replicate: u32) -> Trial {
         match self.sift {
-            Sift::Scratch if part > 1 => Trial::Sift { part, replicate },
+            Sift::Scratch if part > 1 && self.scratch_weight > 0.0 => Trial::Sift { part, replicate },
             _ => Trial::Proxy { part, replicate },
         }
     }
@@ -251,7 +250,7 @@ impl SearchConfig {
             rates.hoist,
         ];
         let rows = [
-            ("search.defaults", self.defaults == DEFAULTS, "4, the only table", self.defaults.to_string()),
+            ("search.defaults", self.defaults == DEFAULTS, "5, the only table", self.defaults.to_string()),
             ("search.islands", (1..=1000).contains(&self.islands), "1 to 1000", self.islands.to_string()),
             ("search.migration", share(self.migration), "0 to 1", self.migration.to_string()),
             (
