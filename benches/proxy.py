@@ -120,10 +120,12 @@ def main():
             )
     for run in arguments.single:
         for (kind, part, replicate), dice in sorted(single(arguments.lossgen, run, order).items(), key=str):
-            if len(dice) < len(order):
+            if 2 * len(dice) < len(order):  # too few for an order
                 continue
             value = tau([(dice[loss], mean(loss, everywhere)) for loss in order if loss in dice])
-            print(f"{run}: {kind}{f', 1/{part} of the steps' if part else ''}, replicate {replicate}: tau {value:+.2f}")
+            alike = [dice[a] > dice[b] for a, b in apart if a in dice and b in dice]
+            print(f"{run}: {kind}{f', 1/{part} of the steps' if part else ''}, replicate {replicate}, {len(dice)} losses: "
+                  f"tau {value:+.2f}, {sum(alike)} of {len(alike)} told apart ordered alike")
     # A run of `train` says Dice in per cent and not over the control.
     over = lambda name, loss: (last[name][loss] - last[name]["dice_ce"]) / (100 if last[name]["dice_ce"] > 1 else 1)
     for name, other, weight in arguments.sum:

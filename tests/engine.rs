@@ -473,7 +473,7 @@ fn headroom_is_told_from_noise() {
     assert!(!vague.is_enough() && vague.verdict().contains("cannot tell losses apart"), "{}", vague.verdict());
     assert!(clear.rungs[0].tau.unwrap() > 0.8 && clear.rungs[4].tau == Some(1.0));
     assert!(clear.losses.len() > 10 && clear.rungs.iter().map(|rung| rung.steps).eq([10, 30, 90, 90, 180]));
-    let kinds = [Kind::Sift(9), Kind::Sift(3), Kind::Start(1), Kind::Scratch, Kind::Both];
+    let kinds = [Kind::Start(9), Kind::Start(3), Kind::Start(1), Kind::Scratch, Kind::Both];
     assert!(clear.rungs.iter().map(|rung| rung.kind).eq(kinds));
     for (at, both) in clear.rungs[4].gains.iter().enumerate() {
         let [start, scratch] = [2, 3].map(|rung: usize| clear.rungs[rung].gains[at].unwrap());

@@ -395,7 +395,7 @@ fn nothing_is_trained_twice_and_failures_rank_last() {
     assert_eq!(lines.len(), journal.lines().count(), "a training was paid for twice");
     let control = control().canonical().to_string();
     let all = count + usize::from(!texts.contains(&control));
-    assert_eq!(journal.matches(r#""trial":{"sift":{"part":9,"replicate":0}}"#).count(), all);
+    assert_eq!(journal.matches(r#""trial":{"proxy":{"part":9,"replicate":0}}"#).count(), all);
     assert_eq!(population.spent.trainings, journal.matches(r#""generation":0"#).count() + later(&journal));
     let elites: Vec<_> = population.elites.iter().map(|id| population.find(*id).unwrap()).collect();
     assert!(!elites.is_empty() && elites.iter().all(|elite| elite.scratch.is_some() && elite.gains.len() > 1));
