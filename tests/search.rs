@@ -360,18 +360,24 @@ fn guesses_are_the_first_founders_and_one_that_is_none_is_told() {
     assert_eq!(names(&population)[..2], guesses);
     assert!(names(&population)[2..].iter().all(|name| name == "random"));
 
+    let (grammar, stop) = (Grammar::polarity(), AtomicBool::new(false));
+    let check = |config: &SearchConfig| {
+        Breeder { config, seed: 1, grammar: &grammar, stop: &stop }
+            .check()
+            .expect_err("it is found before a run is made")
+    };
     for (guesses, place, why) in [
         (["ce", "boundary"], 1, "`polarity`"),
         (["tverski", "ce"], 0, "did you mean `tversky`?"),
         (["run/best", "ce"], 0, "`--guess`"),
         (["dice", "dice"], 1, "behaves like another guess"),
     ] {
-        let fault = go("bad", &with(guesses)).unwrap_err();
+        let fault = check(&with(guesses));
         let told = format!("{:?}", fault.parts());
         assert!(told.contains(&format!("search.guesses[{place}]")) && told.contains(why), "{told}");
     }
     let many = SearchConfig { guesses: vec!["ce".to_string(); 9], ..with(guesses) };
-    assert!(go("bad", &many).unwrap_err().to_string().contains("at most as many as the population"));
+    assert!(check(&many).to_string().contains("at most as many as the population"));
 }
 
 #[test]
