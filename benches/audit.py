@@ -4,19 +4,21 @@
 
 Every loss of the audit is held against every base: mean difference of Dice (in points) and of HD95 (in mm) over the same test
 volumes, each the mean over seeds, its 95 % interval (10,000 bootstrap samples of volumes) and the p of Wilcoxon's signed-rank
-test, corrected over all losses that are no base (Holm 1979). Seeds are no subjects: the standard deviation of a loss's mean over them stands
+test, corrected over all losses that are no base (Holm 1979), for each base and metric apart. Seeds are no subjects: the standard deviation of a loss's mean over them stands
 beside it. The winner of a search is found in the audit by its canonical text. What it retains is its lead over the control in
 the audit over that in the search's last race; the interval draws both (the volumes of the audit, and a normal deviate of the
 standard error that the search gives), and there is none where the search's own interval holds 0. What all such searches
-retain together is the sum of the one over the sum of the other.
+retain together is the sum of the one over the sum of the other: searches are in it because of their gain, so it is optimistic.
 """
 
 import argparse
 import collections
 import csv
+import math
 import pathlib
 import random
 import statistics
+import sys
 
 from grammar import ask
 from strategies import wilcoxon
@@ -59,6 +61,8 @@ def main():
     (dice, seeds), (surfaces, _) = values(arguments.audit, "dice"), values(arguments.audit, "hd95")
     (precision, _), (recall, _) = values(arguments.audit, "precision"), values(arguments.audit, "recall")
     order = sorted(dice, key=lambda loss: -statistics.fmean(dice[loss].values()))
+    if any(not math.isfinite(value) for table in (dice, surfaces) for own in table.values() for value in own.values()):
+        sys.exit("a structure was missed altogether: it has no HD95, and means and tests would leave it out in silence")
     cases = sorted(dice[arguments.base[0]])
     order = [loss for loss in order if sorted(dice[loss]) == cases]  # the others are still trained
     print(f"{len(cases)} test volumes; Dice [%], sd over seeds, precision and recall [%], HD95 [mm]")

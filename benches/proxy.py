@@ -51,7 +51,7 @@ def rungs(run):
         if kind in ("start", "sift"):
             below, starts = starts, starts + int(steps)
         # Whom trainings from scratch judge alone, nobody trains on the longest rung from a start.
-        paid = {"start": starts, "scratch": below + int(steps), "both": starts + scratch}[kind]
+        paid = {"start": starts, "sift": starts, "scratch": below + int(steps), "both": starts + scratch}[kind]
         scratch = int(steps)
         yield what, paid, dict(zip(losses, values))
 
@@ -61,7 +61,7 @@ def single(program, run, losses):
     names = {ask(program, "loss", "show", name)["canonical"]: name for name in losses}
     found = collections.defaultdict(dict)
     with open(pathlib.Path(run) / "journal.jsonl") as file:
-        for row in (json.loads(line.split(" ", 1)[1]) for line in file):
+        for row in (json.loads(line.split(" ", 1)[1]) for line in file if line.endswith("\n")):
             training = row.get("training")
             if training and training["loss"] in names and set(training["trial"]) & {"scratch", "sift", "proxy"}:
                 kind, values = next(iter(training["trial"].items()))

@@ -15,7 +15,7 @@ use super::watcher::Watcher;
 use super::{Common, STOP};
 use crate::data::Dataset;
 use crate::data::folds::Holdout;
-use crate::evolution::{Breeder, Ended, Headroom, Kind, Search, Sift, StopReason, Strategy, Sweep, newest_population};
+use crate::evolution::{Breeder, Ended, Headroom, Kind, Search, StopReason, Strategy, Sweep, Trial, newest_population};
 use crate::fault::{Fault, Result};
 use crate::gates::{Open, Rejection};
 use crate::grammar::Grammar;
@@ -244,18 +244,20 @@ pub(super) fn rungs(config: &Config) -> String {
     let weight = config.search.scratch_weight;
     // What counts for nothing is not trained.
     let last = usize::from(weight == 1.0);
-    let (all, from) = match config.search.sift {
-        Sift::Starts => (config.proxy.recipe.steps, ""),
-        Sift::Scratch => (config.proxy.scratch_steps(), " from scratch"),
+    let rung = |depth: usize| {
+        let part = 3u32.pow(depth as u32);
+        match config.search.rung(part, 0) {
+            Trial::Sift { .. } => (config.proxy.scratch_steps().div_ceil(part as usize), " from scratch"),
+            _ => (config.proxy.recipe.steps.div_ceil(part as usize), ""),
+        }
     };
-    let steps = |depth: usize| {
-        let all = if depth == 0 { config.proxy.recipe.steps } else { all };
-        all.div_ceil(3usize.pow(depth as u32)).to_string()
-    };
-    let scratch = (weight > 0.0).then(|| format!("{} steps from scratch", config.proxy.scratch_steps()));
-    let starts = (last..rungs).rev().map(steps).collect::<Vec<_>>().join(", ");
-    let starts = (!starts.is_empty()).then(|| format!("{starts} steps{from}"));
-    starts.into_iter().chain(scratch).collect::<Vec<_>>().join(", then ")
+    let scratch = (weight > 0.0).then(|| (config.proxy.scratch_steps(), " from scratch"));
+    let all: Vec<(usize, &str)> = (last..rungs).rev().map(rung).chain(scratch).collect();
+    let alike = all.chunk_by(|one, other| one.1 == other.1).map(|rungs| {
+        let steps: Vec<String> = rungs.iter().map(|(steps, _)| steps.to_string()).collect();
+        format!("{} steps{}", steps.join(", "), rungs[0].1)
+    });
+    alike.collect::<Vec<_>>().join(", then ")
 }
 
 /// What was found, beside what everybody uses, and what to do next.
@@ -385,4 +387,29 @@ fn json_of(headroom: &Headroom) -> Result<String> {
 pub(super) fn free_directory(stem: &str) -> PathBuf {
     let numbered = (2..).map(|n| PathBuf::from(format!("{stem}-{n}")));
     std::iter::once(PathBuf::from(stem)).chain(numbered).find(|path| !Path::exists(path)).expect("numbers do not end")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evolution::Sift;
+
+    #[test]
+    fn rungs_are_told_as_they_are_trained() {
+        let told = |sift: Sift, scratch_weight: f64| {
+            let mut config: Config = notation::from_text("c.ron", "(version: 1, seed: 1, data: Phantoms(()))").unwrap();
+            config.proxy.recipe.steps = 100;
+            config.proxy.scratch_steps = Some(900);
+            (config.search.sift, config.search.scratch_weight) = (sift, scratch_weight);
+            rungs(&config)
+        };
+        assert_eq!(told(Sift::Starts, 1.0), "12, 34 steps, then 900 steps from scratch");
+        assert_eq!(told(Sift::Starts, 0.5), "12, 34, 100 steps, then 900 steps from scratch");
+        assert_eq!(told(Sift::Scratch, 1.0), "100, 300, 900 steps from scratch");
+        assert_eq!(
+            told(Sift::Scratch, 0.5),
+            "100, 300 steps from scratch, then 100 steps, then 900 steps from scratch"
+        );
+        assert_eq!(told(Sift::Scratch, 0.0), "12, 34, 100 steps");
+    }
 }

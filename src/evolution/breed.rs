@@ -187,11 +187,16 @@ impl Breeder<'_> {
         spoken.map_err(|fault| {
             refused(fault.summary(), "`lossgen grammar check` says what would fit; or use another `--grammar`")
         })?;
+        let turned = |why: &str| refused(why, "turn it round: `(- 1 L)` or `(* -1 L)`, whichever the grammar can say");
         let admitted = novelty.admit(&formula).map_err(|why| match why {
             Rejection::Duplicate => refused("it behaves like another guess", "leave one of the two out"),
+            Rejection::Reversed => turned(&why.to_string()),
             other => refused(&other.to_string(), "leave it out, or open the gate with `--gates`"),
         });
-        let (formula, traits) = admitted?;
+        let (admitted, traits) = admitted?;
+        if admitted != formula {
+            return Err(turned("it rewards errors"));
+        }
         Ok(Unborn { island: 0, parents: Vec::new(), origin: Origin::Founder(typed.to_string()), formula, traits })
     }
 

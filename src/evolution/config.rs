@@ -132,11 +132,10 @@ impl Default for Rates {
 /// What the lower rungs of a search train, on which most losses end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sift {
-    /// Parts of the recipe, from shared starts: a dozen steps, which are right about most losses, and blind to those that only
+    /// Parts of the recipe, from shared starts, which are right about most losses in a dozen steps, and believe those that only
     /// polish (docs/experiments/proxy.md).
     Starts,
-    /// Parts of the training from scratch: some eight times as many steps, which find out those that only polish, and are less
-    /// right about the others.
+    /// Parts of the training from scratch, which find those out, and cost more.
     Scratch,
 }
 
@@ -221,7 +220,7 @@ impl SearchConfig {
     }
 
     /// The training of a rung, by what its steps are divided by; on the last, all of those from a start.
-    pub(super) fn rung(&self, part: u32, replicate: u32) -> Trial {
+    pub fn rung(&self, part: u32, replicate: u32) -> Trial {
         match self.sift {
             Sift::Scratch if part > 1 && self.scratch_weight > 0.0 => Trial::Sift { part, replicate },
             _ => Trial::Proxy { part, replicate },

@@ -36,7 +36,7 @@ pub struct Headroom {
     pub losses: Vec<String>,
     /// Trainings of each on each rung.
     pub replicates: usize,
-    /// The rungs from shared starts, shortest first; then, if they count, trainings from scratch, and what both say by
+    /// The rungs, shortest first; then, if they count, trainings from scratch, and what both say by
     /// their weights. The last is what a search ranks by.
     pub rungs: Vec<Rung>,
     /// What other learning rates would change; none in the short report.

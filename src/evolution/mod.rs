@@ -168,9 +168,10 @@ impl Search<'_> {
     /// Everything that was trained; under other settings than those of the run, nothing is.
     fn ledger(&self) -> Result<Ledger<'_>> {
         let mut context = settings("search", self.breeder.config)?;
-        // Runs from before there were guesses go on.
-        let unsaid = |name: &str, value: &str| name == "search.guesses" && value == "[]";
-        context.retain(|(name, value)| !MAY_CHANGE.contains(&name.as_str()) && !unsaid(name, value));
+        // What was added since, at the value that leaves all as it was: runs from before go on.
+        let added =
+            |name: &str, value: &str| [("search.guesses", "[]"), ("search.sift", "Starts")].contains(&(name, value));
+        context.retain(|(name, value)| !MAY_CHANGE.contains(&name.as_str()) && !added(name, value));
         let grammar = blake3::hash(self.breeder.grammar.text.as_bytes()).to_hex()[..16].to_string();
         context.extend([("grammar".to_string(), grammar), ("seed".to_string(), self.breeder.seed.to_string())]);
         Ledger::open(self.evaluator, self.run, context)

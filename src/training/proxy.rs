@@ -7,7 +7,7 @@
 //!
 //! They sift and do not judge. Losses that polish a trained network and never train one lead from every start (the worst
 //! tenth of abs(p - y), say, gained 0.14 Dice on phantoms and reached 0.18 alone), and each start has opinions. A training from
-//! scratch with a third of the steps of a long one ranks at +0.80 (docs/experiments/proxy.md).
+//! scratch with a third of the steps of a long one orders nine of ten pairs as that does (docs/experiments/proxy.md).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
