@@ -446,6 +446,11 @@ fn rungs_of_trainings_from_scratch_need_no_start() {
         assert!(journal.contains(trial), "no {trial}");
     }
     assert!(!journal.contains(r#""proxy":{"#), "a training from a start");
+    assert!(journal.contains("search.sift") && !journal.contains("search.guesses"));
+    // As runs from before this could be said, which go on.
+    let plain = home.path().join("plain");
+    search(&plain, &SearchConfig { generations: 0, ..small() }, 1, &Synthetic::default()).unwrap();
+    assert!(!std::fs::read_to_string(plain.join("journal.jsonl")).unwrap().contains("search.sift"));
 
     let run = RunDir::create(&home.path().join("room")).unwrap();
     let (grammar, stop) = (Grammar::polarity(), AtomicBool::new(false));
