@@ -4,8 +4,8 @@
 
 Every loss of the audit is held against every base: mean difference of Dice (in points) and of HD95 (in mm) over the same test
 volumes, each the mean over seeds, its 95 % interval (10,000 bootstrap samples of volumes) and the p of Wilcoxon's signed-rank
-test, corrected over all losses that are no base (Holm 1979), for each base and metric apart. Seeds are no subjects: the standard deviation of a loss's mean over them stands
-beside it. The winner of a search is found in the audit by its canonical text. What it retains is its lead over the control in
+test, corrected over all losses that are no base (Holm 1979), for each base and metric apart. Seeds are no subjects: the standard
+deviation of a loss's mean over them stands beside it. The winner of a search is found in the audit by its canonical text. What it retains is its lead over the control in
 the audit over that in the search's last race; the interval draws both (the volumes of the audit, and a normal deviate of the
 standard error that the search gives), and there is none where the search's own interval holds 0. What all such searches
 retain together is the sum of the one over the sum of the other: searches are in it because of their gain, so it is optimistic.
